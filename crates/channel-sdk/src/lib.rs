@@ -5,6 +5,8 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod json;
+pub mod reference;
 
 pub use bindings::{connector, types};
 #[doc(hidden)]
