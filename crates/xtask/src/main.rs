@@ -1,3 +1,83 @@
-//! Program.
+//! `cargo xtask`: everything a developer or the CI does with this repository, as commands that need no account.
+//!
+//! Read in this order: `layout` (what is where), `components` (building and wrapping), `run`, `tidy`, `test`, `bench`.
 
-fn main() {}
+mod bench;
+mod components;
+mod layout;
+mod peers;
+mod progress;
+mod run;
+mod test;
+mod tidy;
+mod wit;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Builds, runs, checks and measures Ventanilla.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Examples:\n  \
+        cargo xtask up                             build everything and serve on 127.0.0.1:3000\n  \
+        cargo xtask up -- --listen 0.0.0.0:8080    the same, with options of `ventanilla up`\n  \
+        cargo xtask test                           everything CI runs\n  \
+        cargo xtask test missed_call               only tests whose name contains `missed_call`"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, then run `ventanilla up`.
+    ///
+    /// The first build on a machine compiles the WebAssembly engine and takes minutes; later ones take seconds.
+    Up {
+        /// Options of `ventanilla up` (see `target/release/ventanilla up --help`).
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build the components into target/components and show their sizes.
+    ///
+    /// Installs the Rust targets it needs. Fails if a connector imports anything but the channel's types.
+    Build {
+        /// Build the `ventanilla` program too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Run every test: tidy, format, components, unit tests, black-box tests with real peers.
+    ///
+    /// Installs what is missing and says so: Debian packages when run as root (otherwise it names the command), npm
+    /// packages under target/peers/node, pip packages under target/peers/python. The last line printed is
+    /// `N passed, N failed`.
+    Test(test::Options),
+    /// Measure the budgets of the design and write docs/performance.md.
+    Bench {
+        /// Options of the bench program.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Check what a compiler can't see: documentation, names, dependency direction, contracts, licences.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Up { args } => run::up(&args),
+        Command::Build { all } => components::build().and_then(|()| if all { run::build_program() } else { Ok(()) }),
+        Command::Test(options) => test::run(&options),
+        Command::Bench { args } => bench::run(&args),
+        Command::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
