@@ -93,10 +93,10 @@ pub fn intake(event: &Event) -> Map<String, Value> {
             Threading::Detached => None,
             Threading::Key(key) => Some(json!({"key": key})),
             Threading::Existing(key) => Some(json!({"existing": key})),
-            Threading::Correspondence(Correspondence { token, message_ids }) => Some(match token {
-                Some(token) => json!({"correspondence": {"token": token, "message_ids": message_ids}}),
-                None => json!({"correspondence": {"message_ids": message_ids}}),
-            }),
+            Threading::Correspondence(letters) => Some(json!({"correspondence": correspondence(letters)})),
+            Threading::ExistingCorrespondence(letters) => {
+                Some(json!({"existing_correspondence": correspondence(letters)}))
+            }
         },
     );
     out.text("department", event.department.as_deref());
@@ -200,6 +200,20 @@ pub fn parse_event(value: &Value) -> Result<Event, JsonError> {
     Ok(event)
 }
 
+fn correspondence(letters: &Correspondence) -> Value {
+    let mut out = Out(Map::new());
+    out.text("token", letters.token.as_deref());
+    out.list("message_ids", letters.message_ids.iter().map(|id| id.as_str().into()));
+    Value::Object(out.0)
+}
+
+fn parse_correspondence(path: String, value: &Value) -> Result<Correspondence, JsonError> {
+    let mut members = Reader::new(path, value)?;
+    let read = Correspondence { token: members.string("token")?, message_ids: members.strings("message_ids")? };
+    members.finish()?;
+    Ok(read)
+}
+
 fn threading(path: String, value: &Value) -> Result<Threading, JsonError> {
     let mut members = Reader::new(path, value)?;
     let read = if let Some(key) = members.string("key")? {
@@ -207,10 +221,9 @@ fn threading(path: String, value: &Value) -> Result<Threading, JsonError> {
     } else if let Some(key) = members.string("existing")? {
         Threading::Existing(key)
     } else if let Some(value) = members.take("correspondence") {
-        let mut inner = Reader::new(members.path("correspondence"), &value)?;
-        let read = Correspondence { token: inner.string("token")?, message_ids: inner.strings("message_ids")? };
-        inner.finish()?;
-        Threading::Correspondence(read)
+        Threading::Correspondence(parse_correspondence(members.path("correspondence"), &value)?)
+    } else if let Some(value) = members.take("existing_correspondence") {
+        Threading::ExistingCorrespondence(parse_correspondence(members.path("existing_correspondence"), &value)?)
     } else {
         Threading::Detached
     };
@@ -412,7 +425,13 @@ mod tests {
     #[test]
     fn a_full_event_survives_the_way_there_and_back() {
         assert_eq!(parse_event(&both(&full())), Ok(full()));
-        for threading in [Threading::Detached, Threading::Key("k".into()), Threading::Existing("k".into())] {
+        let letters = Correspondence { token: None, message_ids: vec!["1".into()] };
+        for threading in [
+            Threading::Detached,
+            Threading::Key("k".into()),
+            Threading::Existing("k".into()),
+            Threading::ExistingCorrespondence(letters),
+        ] {
             let event = Event { threading, ..full() };
             assert_eq!(parse_event(&both(&event)), Ok(event));
         }
