@@ -5,8 +5,17 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod e164;
+pub mod forms;
+pub mod headers;
 pub mod json;
+pub mod language;
+pub mod menu;
+pub mod phrases;
 pub mod reference;
+pub mod refusal;
+pub mod time;
+pub mod xml;
 
 pub use bindings::{connector, types};
 #[doc(hidden)]
