@@ -59,8 +59,8 @@
 //! ## `expected.json`
 //!
 //! `{"events": [...]}` and, when the translation is degraded, `"degraded": "why"`. An event is the public JSON of `channel_sdk::json`
-//! with what only the store sees: `"threading": {"key": "CA0123"}` (or `"detached"`, `{"existing": …}`, `{"correspondence": {…}}`),
-//! `"department"`, `"task"`, `"asks_about"`. A handshake is `{"handshake": {…}}`: its checks, and its answer is `answer.http`.
+//! with what only the store sees: `"sender_scheme"`, `"claimed"`, `"threading": {"key": "CA0123"}` (or `{"existing": …}`, `{"correspondence": {…}}`;
+//! absent is detached), `"department"`, `"task"`, `"asks_about"`. A handshake is `{"handshake": {…}}`: its checks, and its answer is `answer.http`.
 //!
 //! ## `fetched/*.http`
 //!
@@ -70,5 +70,7 @@
 //!
 //! `answer.http` is the acknowledgement of `accepted` with receipts as a fresh store gives them: every event that has a case is in
 //! `482-109-3726`, an `asks-about` is answered by an open case, unless `receipts.json` says otherwise.
+
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "an aid of tests: its panics are failed tests")]
 
 pub mod connector_suite;
