@@ -1,11 +1,19 @@
-//! The gateway.
-mod bindings;
-use spin_sdk::http::{IntoResponse, Request};
-use spin_sdk::http_service;
+//! The HTTP shell around one connector: order, limits, clock, crypto, outbound requests, acknowledgement. One binary serves
+//! every connector; `spin.toml` says which one it is composed with.
 
-#[http_service]
-async fn handle(_req: Request) -> impl IntoResponse {
-    let d = bindings::connector::describe();
-    let p = bindings::directory::profile("madrid".into()).await;
-    format!("{} {:?}", d.title, p.is_ok())
-}
+mod authenticate;
+mod bindings;
+mod describe;
+mod events;
+#[cfg(test)]
+mod fake;
+mod fetch;
+mod outcome;
+mod pipeline;
+mod ports;
+mod problem;
+mod replay;
+mod request;
+mod response;
+mod settings;
+mod wasi;

@@ -1,0 +1,294 @@
+//! The way of one request: route, settings, body, proof, meaning, store, answer. In this order and no other: nothing is
+//! translated before it is checked, and nothing is acknowledged before it is stored.
+
+use channel_sdk::types::{
+    Context, Descriptor, Event, Header, Outcome, Receipt, Refusal, RefusalReason, Request, Response, Translation,
+};
+
+use crate::authenticate::{self, Genuine, Proof};
+use crate::bindings::log::{Disposition, Envelope, StoreError};
+use crate::outcome::RETRY_S;
+use crate::ports::{BodyError, Ports};
+use crate::request::{self, Head, Route};
+use crate::settings::{self, Entry, Problem, Settings};
+use crate::{describe, events, fetch, problem, replay, response};
+
+/// Seconds after which a fault of the configuration may have been repaired.
+const REPAIR_S: u32 = 60;
+
+/// Serves one request.
+pub(crate) async fn serve<P: Ports>(ports: &P, head: &Head) -> Response {
+    let descriptor = ports.describe();
+    let Some(route) = request::route(&head.target, &descriptor) else { return problem::no_such_route() };
+    let variable = match ports.variable("settings").await {
+        Ok(variable) => variable,
+        Err(why) => return misconfigured(ports, &descriptor, &why),
+    };
+    let entry = match settings::entry(&variable, route.tenant) {
+        Ok(entry) => entry,
+        Err(Problem::UnknownTenant) => return problem::no_such_tenant(),
+        Err(Problem::Faulty(why)) => return misconfigured(ports, &descriptor, &why),
+    };
+    let answer = match route.suffix.strip_prefix("/-/") {
+        Some(name) => operator(ports, &descriptor, &entry, head, &route, name).await,
+        None => provider(ports, &descriptor, &entry, head, &route).await,
+    };
+    response::clean(answer)
+}
+
+/// What the gateway answers itself, to whoever has one of the tenant's API tokens.
+async fn operator<P: Ports>(
+    ports: &P,
+    descriptor: &Descriptor,
+    entry: &Entry,
+    head: &Head,
+    route: &Route<'_>,
+    name: &str,
+) -> Response {
+    let (method, id) = match name.split_once('/') {
+        None if name == "describe" => ("GET", None),
+        Some(("replay", id)) if !id.is_empty() => ("POST", Some(id)),
+        _ => return problem::no_such_route(),
+    };
+    if let Err(answer) = describe::authorize(ports, &head.headers, route.tenant).await {
+        return answer;
+    }
+    if head.method != method {
+        let mut answer = problem::problem(405, "method-not-allowed", "Method not allowed", &format!("use {method} here"));
+        answer.headers.push(("allow".into(), method.into()));
+        return answer;
+    }
+    let Some(id) = id else { return describe::describe(descriptor, entry, route.tenant) };
+    let settings = match entry.check(route.tenant, descriptor) {
+        Ok(settings) => settings,
+        Err(problem) => return faulty(ports, descriptor, problem),
+    };
+    replay::replay(ports, descriptor, &settings, id, head.quarantine.is_some() && ports.host_retries()).await
+}
+
+async fn provider<P: Ports>(
+    ports: &P,
+    descriptor: &Descriptor,
+    entry: &Entry,
+    head: &Head,
+    route: &Route<'_>,
+) -> Response {
+    let settings = match entry.check(route.tenant, descriptor) {
+        Ok(settings) => settings,
+        Err(problem) => return faulty(ports, descriptor, problem),
+    };
+    let methods = request::methods(descriptor, route.suffix);
+    if let Some(answer) = about_methods(&head.method, &methods) {
+        return answer;
+    }
+    // The answer to a provider may be spoken, so a profile is wanted even for a refusal.
+    let (profile, store_error) = match ports.profile(route.tenant).await {
+        Ok(profile) => (profile, None),
+        Err(error) => (None, Some(error)),
+    };
+    let context = settings.context(profile.unwrap_or_else(|| settings::neutral_profile(route.tenant)));
+    let mut request = head.request(route, &settings.public_url, ports.now());
+
+    let outcome = match read(ports, head, descriptor.max_body).await {
+        Err(Unread::Malformed(why)) => return problem::problem(400, "malformed-request", "Malformed request", why),
+        Err(Unread::Refused(refusal)) => Outcome::Refused(refusal),
+        Ok(body) => {
+            request.body = body;
+            request.received_at = ports.now();
+            match authenticate::prove(ports, descriptor, &settings, &request, &context).await {
+                Proof::Handshake(answer) => return response::handshake(answer),
+                Proof::Refused(refusal) => Outcome::Refused(refusal),
+                Proof::Genuine(genuine) => {
+                    let intake = Intake { ports, descriptor, settings: &settings, context: &context, request: &request };
+                    match store_error {
+                        Some(error) => intake.failed(&error),
+                        None => intake.take_in(head, genuine).await,
+                    }
+                }
+            }
+        }
+    };
+    if let Outcome::Refused(refusal) = &outcome {
+        let detail = format!("reason={} {}", crate::outcome::reason(refusal.reason), refusal.detail);
+        log(ports, descriptor, route.tenant, "refused", &detail);
+    }
+    let answer = ports.acknowledge(&request, &outcome, &context);
+    response::guard(&outcome, answer, &methods)
+}
+
+/// `OPTIONS` and `HEAD` change nothing and prove nothing, so unless the connector takes them they are answered here.
+/// `CONNECT` and `TRACE` are nobody's.
+fn about_methods(method: &str, methods: &[String]) -> Option<Response> {
+    let ours = matches!(method, "OPTIONS" | "HEAD") && !methods.iter().any(|known| known == method);
+    if !ours && !matches!(method, "CONNECT" | "TRACE") {
+        return None;
+    }
+    let allow = ("allow".to_owned(), methods.join(", "));
+    let status = if method == "OPTIONS" { 204 } else { 405 };
+    Some(Response { status, headers: vec![allow], body: Vec::new() })
+}
+
+enum Unread {
+    Malformed(&'static str),
+    Refused(Refusal),
+}
+
+async fn read<P: Ports>(ports: &P, head: &Head, limit: u32) -> Result<Vec<u8>, Unread> {
+    let too = |slow| {
+        let (reason, detail) = request::body_refusal(limit, slow);
+        Err(Unread::Refused(Refusal { reason, detail }))
+    };
+    match head.content_length() {
+        Err(()) => return Err(Unread::Malformed("the Content-Length is not one number")),
+        Ok(Some(length)) if length > u64::from(limit) => return too(false),
+        Ok(_) => {}
+    }
+    match ports.body(limit as usize).await {
+        Ok(body) => Ok(body),
+        Err(BodyError::TooLarge) => too(false),
+        Err(BodyError::TooSlow) => too(true),
+        Err(BodyError::Broken) => Err(Unread::Malformed("the body ended before it was complete")),
+    }
+}
+
+/// A genuine request on its way into the store.
+pub(crate) struct Intake<'a, P> {
+    pub(crate) ports: &'a P,
+    pub(crate) descriptor: &'a Descriptor,
+    pub(crate) settings: &'a Settings,
+    pub(crate) context: &'a Context,
+    pub(crate) request: &'a Request,
+}
+
+impl<P: Ports> Intake<'_, P> {
+    async fn take_in(&self, head: &Head, genuine: Genuine) -> Outcome {
+        let mut envelope = self.envelope(genuine);
+        if self.ports.host_retries() {
+            // The host has thrown away the instance in which a component trapped, and gives the request to this fresh one.
+            // Whatever did it is not called again: the envelope is kept as it came.
+            if let Some(why) = &head.quarantine {
+                let reason = format!("a component stopped while it worked on this ({why})");
+                return self.record(envelope, Vec::new(), Some(reason)).await;
+            }
+        } else {
+            // Nobody will come back for a trapped request on this host, so the envelope goes first: two writes.
+            match self.ports.journal(envelope.clone()).await {
+                Ok(id) => envelope.id = Some(id),
+                Err(error) => return self.failed(&error),
+            }
+        }
+        let (events, reason) = self.translate().await;
+        self.record(envelope, events, reason).await
+    }
+
+    /// What the request means, fit for the store; and why it is not fully understood, if so.
+    pub(crate) async fn translate(&self) -> (Vec<Event>, Option<String>) {
+        let mut fetched = Vec::new();
+        for _ in 0..=authenticate::MAX_ROUNDS {
+            match self.ports.translate(self.request, self.context, &fetched) {
+                Translation::Events(events) => return events::fit(events, self.settings, self.request),
+                Translation::Degraded((events, reason)) => {
+                    return (events::fit(events, self.settings, self.request).0, Some(reason));
+                }
+                Translation::Fetch(wanted) if !wanted.is_empty() => {
+                    fetch::all(self.ports, self.descriptor, self.settings, &wanted, &mut fetched).await;
+                }
+                Translation::Fetch(_) => break,
+            }
+        }
+        (Vec::new(), Some("the connector did not come to an end with what it fetched".into()))
+    }
+
+    /// One atomic write, and a second one if the store can't take the events: then the envelope alone.
+    pub(crate) async fn record(&self, envelope: Envelope, events: Vec<Event>, reason: Option<String>) -> Outcome {
+        let disposition = |reason: &Option<String>| match reason {
+            None => Disposition::Accepted,
+            Some(reason) => Disposition::Quarantined(bounded(reason)),
+        };
+        let bare = (!events.is_empty()).then(|| envelope.clone());
+        match (self.ports.record(envelope, disposition(&reason), events).await, bare) {
+            (Ok(receipts), _) => self.stored(receipts, reason),
+            (Err(StoreError::Invalid(why)), Some(envelope)) => {
+                let reason = Some(format!("the store could not take the events: {why}"));
+                match self.ports.record(envelope, disposition(&reason), Vec::new()).await {
+                    Ok(receipts) => self.stored(receipts, Some("the store could not take the events".into())),
+                    Err(error) => self.failed(&error),
+                }
+            }
+            (Err(error), _) => self.failed(&error),
+        }
+    }
+
+    fn stored(&self, receipts: Vec<Receipt>, reason: Option<String>) -> Outcome {
+        match reason {
+            None => Outcome::Accepted(receipts),
+            Some(reason) => {
+                log(self.ports, self.descriptor, &self.context.tenant, "quarantined", &reason);
+                Outcome::Quarantined(receipts)
+            }
+        }
+    }
+
+    fn failed(&self, error: &StoreError) -> Outcome {
+        let detail = match error {
+            StoreError::Replayed => {
+                let detail = "a single-use value came again with another request".into();
+                return Outcome::Refused(Refusal { reason: RefusalReason::Replayed, detail });
+            }
+            // An error of the store that is not about the events can pass; a provider that comes again loses nothing.
+            StoreError::Invalid(_) => "the store says the envelope is invalid",
+            StoreError::Unavailable(_) => "the store does not take writes now",
+        };
+        log(self.ports, self.descriptor, &self.context.tenant, "unavailable", detail);
+        Outcome::Unavailable(RETRY_S)
+    }
+
+    fn envelope(&self, genuine: Genuine) -> Envelope {
+        let Request { method, suffix, query, headers, body, received_at, .. } = self.request;
+        let kept = headers.iter().map(|header| {
+            let blank = request::is_credential(&header.name, &genuine.credentials);
+            Header { name: header.name.clone(), value: if blank { Vec::new() } else { header.value.clone() } }
+        });
+        Envelope {
+            id: None,
+            tenant: self.context.tenant.clone(),
+            connector: connector(self.descriptor),
+            method: method.clone(),
+            target: request::url("", suffix, query.as_deref()),
+            headers: kept.collect(),
+            body: body.clone(),
+            received_at: *received_at,
+            verified_by: genuine.verified_by,
+            nonce: genuine.nonce,
+        }
+    }
+}
+
+/// `{channel}/{vendor}`.
+pub(crate) fn connector(descriptor: &Descriptor) -> String {
+    format!("{}/{}", descriptor.channel, descriptor.vendor)
+}
+
+fn faulty<P: Ports>(ports: &P, descriptor: &Descriptor, problem: Problem) -> Response {
+    match problem {
+        Problem::UnknownTenant => problem::no_such_tenant(),
+        Problem::Faulty(why) => misconfigured(ports, descriptor, &why),
+    }
+}
+
+fn misconfigured<P: Ports>(ports: &P, descriptor: &Descriptor, why: &str) -> Response {
+    log(ports, descriptor, "-", "misconfigured", why);
+    problem::retry_later("misconfigured", "The connector is not configured", why, REPAIR_S)
+}
+
+/// One line, in which nothing of the request stands: tenants are configured names, details are the connector's own words.
+fn log<P: Ports>(ports: &P, descriptor: &Descriptor, tenant: &str, what: &str, detail: &str) {
+    ports.log(&format!("gateway: {what} tenant={tenant} connector={} {}", connector(descriptor), bounded(detail)));
+}
+
+fn bounded(text: &str) -> String {
+    text.chars().take(300).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! What the gateway reaches outside itself. The pipeline is written against this, so that its order (nothing translated
+//! before it is checked, nothing acknowledged before it is stored) is tested without a sandbox.
+
+use channel_sdk::types::{
+    Authentication, Context, Descriptor, Event, Fetched, Outcome, Receipt, Request, Response, TenantProfile, Translation,
+};
+
+use crate::bindings::log::{Disposition, Envelope, StoreError};
+
+/// A text that can't be had. For the log: no secret, no request data.
+pub(crate) type Failure = String;
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// More bytes than allowed.
+    TooLarge,
+    /// It did not end in time.
+    TooSlow,
+    /// The connection broke.
+    Broken,
+}
+
+/// One outbound request; redirects are not followed here.
+pub(crate) struct Outbound {
+    pub(crate) method: String,
+    pub(crate) authority: String,
+    pub(crate) path_and_query: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) max_bytes: usize,
+}
+
+/// Its answer.
+pub(crate) struct Inbound {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+    /// There was more than `max_bytes`.
+    pub(crate) cut: bool,
+}
+
+/// The world of one request.
+pub(crate) trait Ports {
+    /// The connector, as it describes itself.
+    fn describe(&self) -> Descriptor;
+    fn authenticate(&self, request: &Request, context: &Context, fetched: &[Fetched]) -> Authentication;
+    fn translate(&self, request: &Request, context: &Context, fetched: &[Fetched]) -> Translation;
+    fn acknowledge(&self, request: &Request, outcome: &Outcome, context: &Context) -> Response;
+
+    async fn profile(&self, tenant: &str) -> Result<Option<TenantProfile>, StoreError>;
+    async fn journal(&self, envelope: Envelope) -> Result<String, StoreError>;
+    async fn record(
+        &self,
+        envelope: Envelope,
+        disposition: Disposition,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError>;
+    async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError>;
+
+    /// A variable of the component.
+    async fn variable(&self, name: &str) -> Result<String, Failure>;
+    /// The body of the request being served. Once.
+    async fn body(&self, limit: usize) -> Result<Vec<u8>, BodyError>;
+    async fn send(&self, request: Outbound) -> Result<Inbound, Failure>;
+    /// Milliseconds since 1970.
+    fn now(&self) -> i64;
+    /// Whether the host dispatches a request once more when a component traps.
+    fn host_retries(&self) -> bool;
+    /// One line for the operator.
+    fn log(&self, line: &str);
+}
