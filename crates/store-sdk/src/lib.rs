@@ -1,4 +1,18 @@
-//! What the store providers share: the Rust binding of `ventanilla:store`.
+//! What the store providers share: the Rust binding of `ventanilla:store`, the [`Store`] trait that mirrors it, and the
+//! way between its types and the JSON that crosses into SQL.
+//!
+//! A provider implements [`Store`] over its database and exports it with [`export_store!`]. One intake is one JSON
+//! document ([`intake::document`]), so that any backend can write it in one statement.
 
-mod bindings;
+#[doc(hidden)]
+pub mod bindings;
+pub mod ids;
+pub mod intake;
+pub mod rows;
+mod store;
+pub mod text;
+
+#[doc(hidden)]
+pub use bindings::__export_store;
 pub use bindings::exports::ventanilla::store::{cases, directory, log, outbox};
+pub use store::Store;

@@ -1,1 +1,20 @@
-//! SQLite store.
+//! The case store on SQLite: `ventanilla:store` over `spin:sqlite`.
+//!
+//! An intake is ONE statement, an insert into the view `intake`; triggers do the rest inside it (migrations/0001_intake.sql).
+//! So it is atomic on any host, without a transaction that a trap could leave open, and crosses the sandbox once.
+//!
+//! The code is generic over [`database::Connect`], so that the same SQL runs natively in tests.
+
+pub mod database;
+mod cases;
+mod directory;
+mod errors;
+mod log;
+pub mod migrate;
+mod outbox;
+mod store;
+
+pub use store::SqliteStore;
+
+#[cfg(target_family = "wasm")]
+mod component;

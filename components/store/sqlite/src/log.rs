@@ -1,0 +1,182 @@
+//! Envelopes and events.
+
+use channel_sdk::types::{Event, Receipt};
+use serde_json::Value as Json;
+use store_sdk::intake::{self, IntakeError};
+use store_sdk::log::{
+    Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total,
+};
+use store_sdk::rows::{self, RowError};
+use store_sdk::text::unescape;
+
+use crate::SqliteStore;
+use crate::database::{Connect, Row, Value};
+use crate::errors::{row_error, store_error};
+use crate::store::{self, cut, limit, no_random};
+
+/// Writes everything and answers with the envelope's id and the receipts, all in one statement.
+const INTAKE: &str = "\
+INSERT INTO intake (document, body) VALUES (?1, ?2) RETURNING json_object(
+  'envelope', coalesce((SELECT n.envelope FROM nonces n WHERE n.tenant = document ->> '$.envelope.tenant'
+      AND n.connector = document ->> '$.envelope.connector' AND n.nonce = document ->> '$.envelope.nonce'
+      AND NOT (document ->> '$.envelope.known')),
+    document ->> '$.envelope.id'),
+  'receipts', (SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
+      'opened', v.opened, 'reference', (SELECT c.reference FROM cases c WHERE c.id = v.case_id),
+      'asked', (SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
+          'opened_at', a.opened_at, 'updated_at', a.updated_at)
+        FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks')))
+    FROM json_each(document, '$.events') p JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
+      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key'))";
+
+/// Fresh references drawn when all candidates are taken.
+const DRAWS: usize = 5;
+
+impl<C: Connect> SqliteStore<C> {
+    pub(crate) async fn take_in(
+        &self,
+        envelope: Envelope,
+        disposition: &Disposition,
+        events: &[Event],
+    ) -> Result<Json, StoreError> {
+        let mut drawn = 1;
+        loop {
+            let intake = intake::document(envelope.clone(), disposition, events, self.random()).map_err(|error| {
+                match error {
+                    IntakeError::Invalid(why) => StoreError::Invalid(why),
+                    IntakeError::Random(why) => no_random(why),
+                }
+            })?;
+            match self.run(INTAKE, vec![intake.document.into(), Value::Blob(intake.body)]).await {
+                Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
+                Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
+                Err(error) if error.0.contains("ventanilla:no-reference") => {
+                    return Err(StoreError::Unavailable("no free case reference was found: try again".into()));
+                }
+                Err(error) => return Err(store_error(&error)),
+            }
+        }
+    }
+
+    pub(crate) async fn take_in_events(
+        &self,
+        envelope: Envelope,
+        disposition: Disposition,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let answer = self.take_in(envelope, &disposition, &events).await?;
+        rows::receipts(&answer, &events).map_err(row_error)
+    }
+
+    pub(crate) async fn keep(&self, envelope: Envelope) -> Result<String, StoreError> {
+        let answer = self.take_in(envelope, &Disposition::Pending, &[]).await?;
+        let id = answer.get("envelope").and_then(Json::as_str).map(str::to_owned);
+        id.ok_or_else(|| row_error(RowError("the envelope has no id".into())))
+    }
+
+    pub(crate) async fn event_page(
+        &self,
+        tenant: String,
+        connector: Option<String>,
+        page: Page,
+    ) -> Result<EventPage, StoreError> {
+        let (after, limit) = (store::cursor(&page)?.unwrap_or(0), limit(&page)?);
+        let mut parameters = vec![tenant.into(), after.into(), (limit + 1).into()];
+        let of_connector = if connector.is_some() { "AND connector = ?4 " } else { "" };
+        parameters.extend(connector.map(Value::from));
+        let sql = format!(
+            "SELECT seq, event FROM event_rows WHERE tenant = ?1 AND seq > ?2 {of_connector}ORDER BY seq LIMIT ?3"
+        );
+        let mut rows = self.rows(&sql, parameters).await?;
+        let next = cut(&mut rows, limit, 0);
+        let event = |row: &Row| rows::stored_event(&store::json(row, 1)?).map_err(row_error);
+        Ok(EventPage { events: rows.iter().map(event).collect::<Result<_, _>>()?, next })
+    }
+
+    pub(crate) async fn envelope_page(
+        &self,
+        tenant: String,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError> {
+        let (before, limit) = (store::cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
+        let filter = match disposition.as_deref() {
+            None => "",
+            Some("accepted") => "AND disposition = 'accepted' ",
+            // Named literally, so that the partial index serves.
+            Some("pending") => "AND disposition = 'pending' AND disposition <> 'accepted' ",
+            Some("quarantined") => "AND disposition = 'quarantined' AND disposition <> 'accepted' ",
+            Some(other) => {
+                return Err(StoreError::Invalid(format!(
+                    "there is no disposition {other:?}: it is pending, accepted or quarantined"
+                )));
+            }
+        };
+        let sql = format!(
+            "SELECT seq, id, connector, method, target, received_at, verified_by, disposition, reason, body_bytes, events \
+             FROM envelopes WHERE tenant = ?1 AND seq < ?2 {filter}ORDER BY seq DESC LIMIT ?3"
+        );
+        let mut rows = self.rows(&sql, vec![tenant.into(), before.into(), (limit + 1).into()]).await?;
+        let next = cut(&mut rows, limit, 0);
+        let text = |row: &Row, index| row.text(index).map(unescape).unwrap_or_default();
+        let envelope = |row: &Row| EnvelopeSummary {
+            id: text(row, 1),
+            connector: text(row, 2),
+            method: text(row, 3),
+            target: text(row, 4),
+            received_at: row.integer(5).unwrap_or(0),
+            verified_by: text(row, 6),
+            disposition: match row.text(7) {
+                Some("accepted") => Disposition::Accepted,
+                Some("quarantined") => Disposition::Quarantined(text(row, 8)),
+                _ => Disposition::Pending,
+            },
+            body_bytes: row.integer(9).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+            events: row.integer(10).and_then(|events| u32::try_from(events).ok()).unwrap_or(0),
+        };
+        Ok(EnvelopePage { envelopes: rows.iter().map(envelope).collect(), next })
+    }
+
+    pub(crate) async fn one_envelope(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
+        let sql = "SELECT id, tenant, connector, method, target, headers, body, received_at, verified_by, nonce \
+                   FROM envelopes WHERE tenant = ?1 AND id = ?2";
+        let rows = self.rows(sql, vec![tenant.into(), id.into()]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let text = |index| row.text(index).map(unescape).unwrap_or_default();
+        Ok(Some(Envelope {
+            id: row.text(0).map(str::to_owned),
+            tenant: text(1),
+            connector: text(2),
+            method: text(3),
+            target: text(4),
+            headers: rows::headers(&store::json(row, 5)?).map_err(row_error)?,
+            body: row.bytes(6).unwrap_or_default().to_vec(),
+            received_at: row.integer(7).unwrap_or(0),
+            verified_by: text(8),
+            nonce: row.text(9).map(unescape),
+        }))
+    }
+
+    pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
+        let of_tenant = if tenant.is_empty() { "?1 = ''" } else { "tenant = ?1" };
+        let sql = format!(
+            "SELECT tenant, connector, disposition, envelopes, events FROM ledger \
+             WHERE {of_tenant} AND envelopes > 0 ORDER BY tenant, connector, disposition"
+        );
+        let rows = self.rows(&sql, vec![tenant.into()]).await?;
+        let count = |row: &Row, index| row.integer(index).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+        let total = |row: &Row| Total {
+            tenant: row.text(0).unwrap_or_default().to_owned(),
+            connector: row.text(1).unwrap_or_default().to_owned(),
+            disposition: row.text(2).unwrap_or_default().to_owned(),
+            envelopes: count(row, 3),
+            events: count(row, 4),
+        };
+        Ok(rows.iter().map(total).collect())
+    }
+
+    /// A write that changes nothing still needs the write lock and a writable file.
+    pub(crate) async fn writable(&self) -> Result<(), StoreError> {
+        self.rows("DELETE FROM tenants WHERE code = ''", Vec::new()).await.map(drop)
+    }
+}

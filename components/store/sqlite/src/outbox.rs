@@ -1,0 +1,77 @@
+//! What is to be sent.
+
+use channel_sdk::types::Instant;
+use store_sdk::log::StoreError;
+use store_sdk::outbox::{Item, Settlement};
+use store_sdk::rows::{self, Answer};
+use store_sdk::text::{escape, unescape};
+
+use crate::SqliteStore;
+use crate::database::{Connect, Row};
+use crate::errors::row_error;
+use crate::store;
+
+/// Answers of people before automatic ones; the first of every tenant before the second of any.
+const CLAIM: &str = "\
+UPDATE outbox SET leased_until = ?2, attempts = attempts + 1
+WHERE seq IN (
+  SELECT q.seq FROM (
+    SELECT seq, automatic, due_at, row_number() OVER (PARTITION BY automatic, tenant ORDER BY due_at, seq) AS place
+    FROM outbox WHERE state = 'queued' AND due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)) q
+  ORDER BY q.automatic, q.place, q.due_at, q.seq LIMIT ?3)
+RETURNING seq, id, tenant, connector, text, automatic, attempts, due_at,
+  (SELECT c.reference FROM cases c WHERE c.id = outbox.case_id),
+  (SELECT v.event FROM event_rows v WHERE v.seq = outbox.event)";
+
+impl<C: Connect> SqliteStore<C> {
+    pub(crate) async fn lease(&self, now: Instant, until: Instant, limit: u32) -> Result<Vec<Item>, StoreError> {
+        if until <= now {
+            return Err(StoreError::Invalid("the lease must end after it begins".into()));
+        }
+        let mut rows = self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into()]).await?;
+        rows.sort_by_key(|row| (row.integer(5), row.integer(7), row.integer(0)));
+        rows.iter().map(|row| item(row, now)).collect()
+    }
+
+    pub(crate) async fn conclude(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
+        let (state, due, message_id, reason) = match settlement {
+            Settlement::Sent(message_id) => ("sent", None, message_id, None),
+            Settlement::Retry((due, reason)) => ("queued", Some(due), None, Some(reason)),
+            Settlement::Failed(reason) => ("failed", None, None, Some(reason)),
+        };
+        // What was sent stays sent, whatever a second courier says afterwards.
+        let sql = "UPDATE outbox SET \
+               state = CASE WHEN state = 'sent' THEN state ELSE ?2 END, \
+               due_at = coalesce(?3, due_at), \
+               message_id = coalesce(message_id, ?4), \
+               reason = CASE WHEN state = 'sent' THEN reason ELSE ?5 END, \
+               leased_until = NULL, settled_at = ?6 \
+             WHERE id = ?1 RETURNING seq";
+        let parameters = vec![
+            id.into(),
+            state.into(),
+            due.into(),
+            message_id.as_deref().map(escape).into(),
+            reason.as_deref().map(escape).into(),
+            at.into(),
+        ];
+        match self.rows(sql, parameters).await?.is_empty() {
+            false => Ok(()),
+            true => Err(StoreError::Invalid("the outbox has no such item: settle what was claimed".into())),
+        }
+    }
+}
+
+fn item(row: &Row, now: Instant) -> Result<Item, StoreError> {
+    let text = |index| row.text(index).map(unescape).unwrap_or_default();
+    let event = rows::stored_event(&store::json(row, 9)?).map_err(row_error)?;
+    let answer =
+        Answer { id: text(1), reference: text(8), text: text(4), automatic: row.integer(5) == Some(1), now };
+    Ok(Item {
+        id: text(1),
+        tenant: text(2),
+        connector: text(3),
+        message: rows::outgoing(answer, &event).map_err(row_error)?,
+        attempt: row.integer(6).and_then(|claims| u32::try_from(claims - 1).ok()).unwrap_or(0),
+    })
+}

@@ -1,0 +1,212 @@
+//! The store over a database.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use channel_sdk::types::{Event, Instant, Receipt, TenantProfile};
+use serde_json::Value as Json;
+use store_sdk::Store;
+use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
+use store_sdk::ids::Random;
+use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
+use store_sdk::outbox::{Item, Settlement};
+
+use crate::database::{Connect, Database as _, DatabaseError, Row, Value};
+use crate::errors::{row_error, store_error};
+use crate::migrate;
+
+/// `ventanilla:store` on SQLite.
+pub struct SqliteStore<C> {
+    connect: C,
+    random: Random,
+    /// Whether this instance has seen the schema complete. Not request data.
+    migrated: AtomicBool,
+}
+
+impl<C> SqliteStore<C> {
+    /// A store on what `connect` opens.
+    pub const fn new(connect: C, random: Random) -> Self {
+        Self { connect, random, migrated: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn random(&self) -> Random {
+        self.random
+    }
+
+    pub(crate) fn id(&self, at: i64) -> Result<String, StoreError> {
+        store_sdk::ids::uuid_v7(at, self.random).map_err(no_random)
+    }
+}
+
+/// No random bytes.
+pub(crate) fn no_random(error: String) -> StoreError {
+    StoreError::Unavailable(format!("no random bytes for an id ({error}): check the host"))
+}
+
+impl<C: Connect> SqliteStore<C> {
+    /// Runs one statement; before the first one, completes the schema.
+    pub(crate) async fn run(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
+        let database = self.connect.open().await?;
+        if !self.migrated.load(Ordering::Acquire) {
+            migrate::run(&database).await?;
+            self.migrated.store(true, Ordering::Release);
+        }
+        database.execute(sql, parameters).await
+    }
+
+    /// [`Self::run`] for callers that have nothing to decide by the error.
+    pub(crate) async fn rows(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.run(sql, parameters).await.map_err(|error| store_error(&error))
+    }
+}
+
+/// The JSON in a column.
+pub(crate) fn json(row: &Row, index: usize) -> Result<Json, StoreError> {
+    serde_json::from_str(row.text(index).unwrap_or("null")).map_err(|error| row_error(error.into()))
+}
+
+/// The number a cursor stands for.
+pub(crate) fn cursor(page: &Page) -> Result<Option<i64>, StoreError> {
+    match &page.after {
+        None => Ok(None),
+        Some(cursor) => match cursor.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(StoreError::Invalid("the cursor is not one of ours: use `next` of the answer before".into())),
+        },
+    }
+}
+
+/// How many are wanted.
+pub(crate) fn limit(page: &Page) -> Result<i64, StoreError> {
+    match page.limit {
+        1..=500 => Ok(i64::from(page.limit)),
+        other => Err(StoreError::Invalid(format!("the limit is {other}: it must be 1 to 500"))),
+    }
+}
+
+/// Cuts the row too many that was asked for, and says where the next page begins: `cursor` reads it from a page's last row.
+pub(crate) fn cut(rows: &mut Vec<Row>, limit: i64, cursor: usize) -> Option<String> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if rows.len() <= limit {
+        return None;
+    }
+    rows.truncate(limit);
+    rows.last().and_then(|row| row.integer(cursor)).map(|number| number.to_string())
+}
+
+impl<C: Connect> Store for SqliteStore<C> {
+    async fn journal(&self, envelope: Envelope) -> Result<String, StoreError> {
+        self.keep(envelope).await
+    }
+    async fn record(
+        &self,
+        envelope: Envelope,
+        disposition: Disposition,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        self.take_in_events(envelope, disposition, events).await
+    }
+    async fn events(&self, tenant: String, connector: Option<String>, page: Page) -> Result<EventPage, StoreError> {
+        self.event_page(tenant, connector, page).await
+    }
+    async fn envelopes(
+        &self,
+        tenant: String,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError> {
+        self.envelope_page(tenant, disposition, page).await
+    }
+    async fn envelope_by_id(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
+        self.one_envelope(tenant, id).await
+    }
+    async fn totals(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
+        self.ledger(tenant).await
+    }
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.writable().await
+    }
+
+    async fn search(&self, tenant: String, query: Query, page: Page) -> Result<CasePage, StoreError> {
+        self.find(tenant, query, page).await
+    }
+    async fn get(&self, tenant: String, reference: String) -> Result<Option<CaseDetail>, StoreError> {
+        self.read(tenant, reference).await
+    }
+    async fn change(
+        &self,
+        tenant: String,
+        reference: String,
+        changes: Update,
+        author: String,
+        at: Instant,
+    ) -> Result<CaseSummary, StoreError> {
+        self.update(tenant, reference, changes, author, at).await
+    }
+    async fn add_note(
+        &self,
+        tenant: String,
+        reference: String,
+        text: String,
+        author: String,
+        at: Instant,
+    ) -> Result<Note, StoreError> {
+        self.note(tenant, reference, text, author, at).await
+    }
+    async fn complete_task(
+        &self,
+        tenant: String,
+        reference: String,
+        task: String,
+        author: String,
+        at: Instant,
+    ) -> Result<CaseSummary, StoreError> {
+        self.finish(tenant, reference, task, author, at).await
+    }
+    async fn reply(
+        &self,
+        tenant: String,
+        reference: String,
+        text: String,
+        author: String,
+        at: Instant,
+    ) -> Result<String, StoreError> {
+        self.answer(tenant, reference, text, author, at).await
+    }
+    async fn join_contacts(
+        &self,
+        tenant: String,
+        into: String,
+        other: String,
+        author: String,
+        at: Instant,
+    ) -> Result<Contact, StoreError> {
+        self.join("contacts_joined", tenant, into, other, author, at).await
+    }
+    async fn separate_contacts(
+        &self,
+        tenant: String,
+        into: String,
+        other: String,
+        author: String,
+        at: Instant,
+    ) -> Result<Contact, StoreError> {
+        self.join("contacts_separated", tenant, into, other, author, at).await
+    }
+
+    async fn profile(&self, tenant: String) -> Result<Option<TenantProfile>, StoreError> {
+        self.read_profile(tenant).await
+    }
+    async fn put_profile(&self, profile: TenantProfile) -> Result<(), StoreError> {
+        self.write_profile(profile).await
+    }
+    async fn tenants(&self) -> Result<Vec<String>, StoreError> {
+        self.tenant_codes().await
+    }
+
+    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Item>, StoreError> {
+        self.lease(now, lease_until, limit).await
+    }
+    async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
+        self.conclude(id, at, settlement).await
+    }
+}

@@ -1,0 +1,266 @@
+//! From the JSON that databases answer with to the contract's types.
+//!
+//! Free text in columns is escaped ([`crate::text`]); an event's own JSON is not.
+
+use channel_sdk::types::{CaseState, CaseStatus, Event, Handle, Header, Outgoing, Receipt};
+use channel_sdk::{json, reference};
+use serde_json::Value;
+
+use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note};
+use crate::log::StoredEvent;
+use crate::text::{unescape, unhex};
+
+/// A row that can't be read: a defect, or somebody else has written to the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowError(pub String);
+
+impl From<serde_json::Error> for RowError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Read<T> = Result<T, RowError>;
+
+fn missing(name: &str) -> RowError {
+    RowError(format!("member {name} is missing or ill-typed"))
+}
+
+fn text(row: &Value, name: &str) -> Option<String> {
+    row.get(name).and_then(Value::as_str).map(unescape)
+}
+
+fn needed(row: &Value, name: &str) -> Read<String> {
+    text(row, name).ok_or_else(|| missing(name))
+}
+
+fn number(row: &Value, name: &str) -> Option<i64> {
+    row.get(name).and_then(Value::as_i64)
+}
+
+fn instant(row: &Value, name: &str) -> Read<i64> {
+    number(row, name).ok_or_else(|| missing(name))
+}
+
+/// SQLite has no booleans: 0 and 1 count too.
+fn truth(row: &Value, name: &str) -> bool {
+    row.get(name).is_some_and(|value| value.as_bool().unwrap_or_else(|| value.as_i64() == Some(1)))
+}
+
+fn list<T>(row: &Value, name: &str, read: impl Fn(&Value) -> Read<T>) -> Read<Vec<T>> {
+    match row.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(elements)) => elements.iter().map(read).collect(),
+        Some(_) => Err(missing(name)),
+    }
+}
+
+fn status(row: &Value) -> Read<CaseStatus> {
+    json::parse_case_status(&needed(row, "status")?).ok_or_else(|| missing("status"))
+}
+
+fn shown(row: &Value, name: &str) -> Option<String> {
+    text(row, name).map(|bare| reference::format(&bare))
+}
+
+fn handle(row: &Value) -> Option<Handle> {
+    Some(Handle { scheme: text(row, "scheme")?, value: text(row, "handle").or_else(|| text(row, "value"))? })
+}
+
+/// The receipts of an intake, in the order of its events.
+///
+/// # Errors
+///
+/// When there is not one for each event.
+pub fn receipts(answer: &Value, events: &[Event]) -> Read<Vec<Receipt>> {
+    let rows = answer.get("receipts").and_then(Value::as_array).ok_or_else(|| missing("receipts"))?;
+    events
+        .iter()
+        .enumerate()
+        .map(|(index, event)| {
+            let place = i64::try_from(index).ok();
+            let row = rows
+                .iter()
+                .find(|row| number(row, "n") == place)
+                .ok_or_else(|| RowError(format!("event {index} has no receipt")))?;
+            let asked = match row.get("asked") {
+                None | Some(Value::Null) => None,
+                Some(asked) => Some(CaseState {
+                    reference: shown(asked, "reference").ok_or_else(|| missing("reference"))?,
+                    status: status(asked)?,
+                    department: text(asked, "department"),
+                    opened_at: instant(asked, "opened_at")?,
+                    updated_at: instant(asked, "updated_at")?,
+                }),
+            };
+            Ok(Receipt {
+                event_id: needed(row, "id")?,
+                idempotency_key: event.idempotency_key.clone(),
+                duplicate: truth(row, "duplicate"),
+                case_reference: shown(row, "reference"),
+                opened: truth(row, "opened"),
+                asked,
+            })
+        })
+        .collect()
+}
+
+/// One event as stored.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn stored_event(row: &Value) -> Read<StoredEvent> {
+    let event = row.get("event").ok_or_else(|| missing("event"))?;
+    Ok(StoredEvent {
+        id: needed(row, "id")?,
+        tenant: needed(row, "tenant")?,
+        channel: needed(row, "channel")?,
+        connector: needed(row, "connector")?,
+        received_at: instant(row, "received_at")?,
+        event: json::parse_event(event).map_err(|error| RowError(error.to_string()))?,
+        case_reference: shown(row, "reference"),
+    })
+}
+
+/// A contact with its handles and those of the contacts joined into it.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn contact(row: &Value) -> Read<Contact> {
+    Ok(Contact {
+        id: needed(row, "id")?,
+        name: text(row, "name"),
+        handles: list(row, "handles", |row| handle(row).ok_or_else(|| missing("handle")))?,
+    })
+}
+
+/// A case.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn summary(row: &Value) -> Read<CaseSummary> {
+    Ok(CaseSummary {
+        reference: shown(row, "reference").ok_or_else(|| missing("reference"))?,
+        tenant: needed(row, "tenant")?,
+        status: status(row)?,
+        channel: needed(row, "channel")?,
+        subject: text(row, "subject"),
+        contact: row.get("contact").filter(|contact| !contact.is_null()).map(contact).transpose()?,
+        department: text(row, "department"),
+        service_code: text(row, "service_code"),
+        priority: number(row, "priority").and_then(|priority| u8::try_from(priority).ok()),
+        assignee: text(row, "assignee"),
+        opened_at: instant(row, "opened_at")?,
+        updated_at: instant(row, "updated_at")?,
+        first_response_at: number(row, "first_response_at"),
+        open_tasks: list(row, "tasks", |row| {
+            Ok(CaseTask {
+                id: needed(row, "id")?,
+                task: json::parse_task(&needed(row, "task")?).ok_or_else(|| missing("task"))?,
+                handle: handle(row),
+                created_at: instant(row, "created_at")?,
+            })
+        })?,
+    })
+}
+
+/// A note.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn note(row: &Value) -> Read<Note> {
+    Ok(Note { id: needed(row, "id")?, author: needed(row, "author")?, text: needed(row, "text")?, at: instant(row, "at")? })
+}
+
+/// A case with everything: `{"summary": …, "events": [{"seq": 1, "row": …}], "notes": […], "history": […]}`.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn detail(row: &Value) -> Read<CaseDetail> {
+    let mut events = list(row, "events", |entry| {
+        let event = entry.get("row").ok_or_else(|| missing("row"))?;
+        Ok((instant(entry, "seq")?, stored_event(event)?))
+    })?;
+    events.sort_by_key(|(seq, _)| *seq);
+    Ok(CaseDetail {
+        summary: summary(row.get("summary").ok_or_else(|| missing("summary"))?)?,
+        events: events.into_iter().map(|(_, event)| event).collect(),
+        notes: list(row, "notes", note)?,
+        history: list(row, "history", |row| {
+            Ok(HistoryEntry {
+                at: instant(row, "at")?,
+                author: needed(row, "author")?,
+                field: needed(row, "field")?,
+                before: text(row, "before"),
+                after: text(row, "after"),
+            })
+        })?,
+    })
+}
+
+/// The headers [`crate::intake::headers`] wrote.
+///
+/// # Errors
+///
+/// When it is not what the store writes.
+pub fn headers(row: &Value) -> Read<Vec<Header>> {
+    row.as_array()
+        .ok_or_else(|| missing("headers"))?
+        .iter()
+        .map(|pair| {
+            let name = pair.get(0).and_then(Value::as_str).ok_or_else(|| missing("header name"))?;
+            let value = pair.get(1).ok_or_else(|| missing("header value"))?;
+            let bytes = match value.as_str() {
+                Some(text) => Some(text.as_bytes().to_vec()),
+                None => value.get("hex").and_then(Value::as_str).and_then(unhex),
+            };
+            Ok(Header { name: name.to_owned(), value: bytes.ok_or_else(|| missing("header value"))? })
+        })
+        .collect()
+}
+
+/// What is to be sent in answer to a stored event.
+pub struct Answer {
+    /// The outbox's id.
+    pub id: String,
+    /// Bare digits.
+    pub reference: String,
+    /// What staff wrote.
+    pub text: String,
+    /// Whether nobody wrote it.
+    pub automatic: bool,
+    /// The courier's clock.
+    pub now: i64,
+}
+
+/// The message that answers `event`.
+///
+/// # Errors
+///
+/// When the event has no sender.
+pub fn outgoing(answer: Answer, event: &StoredEvent) -> Read<Outgoing> {
+    let asked = &event.event;
+    let mut references = asked.references.clone();
+    references.extend(asked.message_id.clone());
+    Ok(Outgoing {
+        id: answer.id,
+        case_reference: Some(reference::format(&answer.reference)),
+        recipient: asked.sender.clone().ok_or_else(|| missing("sender"))?,
+        sender: asked.recipient.clone(),
+        subject: asked.subject.clone(),
+        text: answer.text,
+        language: asked.language.clone(),
+        in_reply_to: asked.message_id.clone(),
+        conversation_id: asked.conversation_id.clone(),
+        thread_id: asked.thread_id.clone(),
+        references,
+        last_inbound_at: Some(event.received_at),
+        automatic: answer.automatic,
+        now: answer.now,
+    })
+}

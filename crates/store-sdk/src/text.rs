@@ -1,0 +1,112 @@
+//! Text on its way through SQL.
+
+/// A text for an indexed column.
+///
+/// SQLite's JSON functions end a string at U+0000, so two keys that differ behind one would be the same key. A backslash and a NUL are
+/// written `\\` and `\0` in columns; [`unescape`] undoes it. The event's JSON is kept as it is.
+pub fn escape(text: &str) -> String {
+    if text.contains(['\\', '\0']) { text.replace('\\', "\\\\").replace('\0', "\\0") } else { text.to_owned() }
+}
+
+/// Undoes [`escape`].
+pub fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some('0') => out.push('\0'),
+                Some(other) => out.push(other),
+                None => out.push('\\'),
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Characters of an event that [`haystack`] keeps: a search finds words of the first ones only.
+pub const SEARCHED: usize = 16_384;
+
+/// What a search looks into: the parts in lower case, one per line, bounded.
+pub fn haystack<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    let mut room = SEARCHED;
+    for part in parts {
+        for character in part.chars().flat_map(char::to_lowercase).take(room) {
+            out.push(if character == '\0' { ' ' } else { character });
+            room -= 1;
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The words of a search as patterns of `LIKE … ESCAPE '\'`, at most eight.
+pub fn patterns(query: &str) -> Vec<String> {
+    query
+        .split_whitespace()
+        .take(8)
+        .map(|word| {
+            let mut pattern = String::from("%");
+            for character in word.chars().flat_map(char::to_lowercase).filter(|character| *character != '\0') {
+                if matches!(character, '%' | '_' | '\\') {
+                    pattern.push('\\');
+                }
+                pattern.push(character);
+            }
+            pattern.push('%');
+            pattern
+        })
+        .collect()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Undoes [`hex`]; none if it isn't hex.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| match std::str::from_utf8(pair) {
+            Ok(digits) if digits.len() == 2 && !digits.starts_with('+') => u8::from_str_radix(digits, 16).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping_is_undone_and_keeps_different_texts_different() {
+        for text in ["", "plain", "a\0b", "a\\0b", "\\", "\\\\0\0", "ñ\u{10ffff}"] {
+            assert_eq!(unescape(&escape(text)), text);
+            assert!(!escape(text).contains('\0'));
+        }
+        assert_ne!(escape("a\0b"), escape("a\\0b"));
+    }
+
+    #[test]
+    fn wildcards_of_a_query_are_taken_literally() {
+        assert_eq!(patterns("100% Ñu_"), ["%100\\%%", "%ñu\\_%"]);
+        assert!(patterns("  ").is_empty());
+    }
+
+    #[test]
+    fn a_haystack_is_bounded() {
+        assert!(haystack(["É\0", &"x".repeat(100_000)]).chars().count() <= SEARCHED + 2);
+        assert!(haystack(["É\0a"]).starts_with("é a"));
+    }
+
+    #[test]
+    fn hex_goes_there_and_back() {
+        assert_eq!(hex(&[0, 255, 16]), "00ff10");
+        assert_eq!(unhex("00ff10"), Some(vec![0, 255, 16]));
+        assert_eq!(unhex("0"), None);
+        assert_eq!(unhex("zz"), None);
+    }
+}
