@@ -102,6 +102,7 @@ pub fn intake(event: &Event) -> Map<String, Value> {
     out.text("department", event.department.as_deref());
     out.text("task", event.task.map(task_name));
     out.text("asks_about", event.asks_about.as_deref());
+    out.owned("public", event.public.then_some(Value::Bool(true)));
     out.0
 }
 
@@ -195,6 +196,7 @@ pub fn parse_event(value: &Value) -> Result<Event, JsonError> {
         department: members.string("department")?,
         task,
         asks_about: members.string("asks_about")?,
+        public: members.boolean("public")?,
     };
     members.finish()?;
     Ok(event)
@@ -358,6 +360,7 @@ impl Event {
             department: None,
             task: None,
             asks_about: None,
+            public: false,
         }
     }
 }
@@ -412,6 +415,7 @@ mod tests {
             department: text("waste"),
             task: Some(Task::CallBack),
             asks_about: text("0000000000"),
+            public: true,
             ..Event::new(Kind::CallMissed, "CA1#missed")
         }
     }
