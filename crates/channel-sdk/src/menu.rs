@@ -97,7 +97,6 @@ pub fn by_speech<'a>(profile: &'a TenantProfile, spoken: &str, language: &str) -
             offer(word, 0, choice);
         }
     }
-    drop(offer);
     best.map(|(_, choice)| choice).or_else(|| spoken_digit(profile, &spoken))
 }
 
