@@ -177,6 +177,7 @@ fn entry(event: &Event, received_at: i64, random: Random) -> Result<Value, Intak
     put("department", event.department.as_deref().map(escape).into());
     put("service_code", event.service_code.as_deref().map(escape).into());
     put("asks", event.asks_about.as_deref().and_then(|asked| reference::parse(asked).ok()).into());
+    put("public", i32::from(event.public).into());
     put("settles", i32::from(settles(event)).into());
     put("wakes", i32::from(wakes(event)).into());
     if let Some(task) = event.task {

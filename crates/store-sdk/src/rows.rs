@@ -2,7 +2,9 @@
 //!
 //! Free text in columns is escaped ([`crate::text`]); an event's own JSON is not.
 
-use channel_sdk::types::{CaseState, CaseStatus, Event, Handle, Header, Outgoing, Receipt};
+use channel_sdk::types::{
+    CaseState, CaseStatus, Event, Handle, Header, Outgoing, PublicCase, PublicUpdate, Receipt,
+};
 use channel_sdk::{json, reference};
 use serde_json::Value;
 
@@ -203,6 +205,32 @@ pub fn detail(row: &Value) -> Read<CaseDetail> {
     })
 }
 
+/// What everybody may see of a case: of its first event only what it is about, nothing of its sender.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn public_case(row: &Value) -> Read<PublicCase> {
+    let first = row.get("event").ok_or_else(|| missing("event"))?;
+    let first = json::parse_event(first).map_err(|error| RowError(error.to_string()))?;
+    Ok(PublicCase {
+        reference: needed(row, "reference")?,
+        status: status(row)?,
+        service_code: text(row, "service_code"),
+        description: first.text,
+        attributes: first.attributes,
+        address: first.address,
+        location: first.location,
+        department: text(row, "department"),
+        media_urls: first.attachments.into_iter().filter_map(|attachment| attachment.url).collect(),
+        opened_at: instant(row, "opened_at")?,
+        updated_at: instant(row, "updated_at")?,
+        updates: list(row, "updates", |row| {
+            Ok(PublicUpdate { id: instant(row, "id")?.to_string(), at: instant(row, "at")?, status: status(row)? })
+        })?,
+    })
+}
+
 /// The headers [`crate::intake::headers`] wrote.
 ///
 /// # Errors
@@ -261,6 +289,7 @@ pub fn outgoing(answer: Answer, event: &StoredEvent) -> Read<Outgoing> {
         references,
         last_inbound_at: Some(event.received_at),
         automatic: answer.automatic,
+        answers: Some(asked.kind),
         now: answer.now,
     })
 }

@@ -1,6 +1,6 @@
 //! The [`Store`] trait and the macro that exports one as a component.
 
-use channel_sdk::types::{Event, Instant, Receipt, TenantProfile};
+use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProfile};
 
 use crate::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
 use crate::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
@@ -27,6 +27,7 @@ pub trait Store {
     ) -> Result<EnvelopePage, StoreError>;
     async fn envelope_by_id(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError>;
     async fn totals(&self, tenant: String) -> Result<Vec<Total>, StoreError>;
+    async fn public_cases(&self, tenant: String, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError>;
     async fn ready(&self) -> Result<(), StoreError>;
 
     async fn search(&self, tenant: String, query: Query, page: Page) -> Result<CasePage, StoreError>;
@@ -84,7 +85,13 @@ pub trait Store {
     async fn put_profile(&self, profile: TenantProfile) -> Result<(), StoreError>;
     async fn tenants(&self) -> Result<Vec<String>, StoreError>;
 
-    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Item>, StoreError>;
+    async fn claim(
+        &self,
+        connector: String,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError>;
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError>;
 }
 
@@ -98,7 +105,8 @@ macro_rules! export_store {
             use $crate::Store as _;
             use $crate::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
             use $crate::log::{
-                Disposition, Envelope, EnvelopePage, Event, EventPage, Instant, Page, Receipt, StoreError, Total,
+                Disposition, Envelope, EnvelopePage, Event, EventPage, Instant, Lookup, Page, PublicCase, Receipt, StoreError,
+                Total,
             };
             use $crate::outbox::{Item, Settlement};
             use $crate::directory::TenantProfile;
@@ -135,6 +143,9 @@ macro_rules! export_store {
                 }
                 async fn totals(tenant: String) -> Result<Vec<Total>, StoreError> {
                     $store.totals(tenant).await
+                }
+                async fn public_cases(tenant: String, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
+                    $store.public_cases(tenant, lookup).await
                 }
                 async fn ready() -> Result<(), StoreError> {
                     $store.ready().await
@@ -217,8 +228,13 @@ macro_rules! export_store {
             }
 
             impl $crate::outbox::Guest for Provider {
-                async fn claim(now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Item>, StoreError> {
-                    $store.claim(now, lease_until, limit).await
+                async fn claim(
+                    connector: String,
+                    now: Instant,
+                    lease_until: Instant,
+                    limit: u32,
+                ) -> Result<Vec<Item>, StoreError> {
+                    $store.claim(connector, now, lease_until, limit).await
                 }
                 async fn settle(id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
                     $store.settle(id, at, settlement).await

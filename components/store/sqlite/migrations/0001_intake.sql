@@ -83,6 +83,7 @@ CREATE TABLE IF NOT EXISTS cases (
   channel TEXT NOT NULL,
   subject TEXT,
   contact TEXT,
+  public INTEGER NOT NULL,
   department TEXT,
   service_code TEXT,
   priority INTEGER CHECK (priority BETWEEN 1 AND 5),
@@ -95,6 +96,8 @@ CREATE TABLE IF NOT EXISTS cases (
 CREATE UNIQUE INDEX IF NOT EXISTS cases_by_reference ON cases (tenant, reference);
 -- next
 CREATE INDEX IF NOT EXISTS cases_by_status ON cases (tenant, status, id);
+-- next
+CREATE INDEX IF NOT EXISTS cases_in_public ON cases (tenant, id) WHERE public;
 -- next
 -- The case a provider's conversation goes to now: the primary key is what keeps two deliveries from opening two.
 CREATE TABLE IF NOT EXISTS threads (
@@ -340,8 +343,8 @@ END;
 CREATE TRIGGER IF NOT EXISTS intake_case_write INSTEAD OF INSERT ON intake_case BEGIN
   SELECT RAISE(ABORT, 'ventanilla:no-reference')
     WHERE NEW.case_id IS NULL AND NEW.reference IS NULL AND NEW.e ->> 'thread' IN ('key', 'correspondence');
-  INSERT INTO cases (tenant, reference, channel, subject, contact, department, service_code, opened_at, updated_at)
-    SELECT NEW.tenant, NEW.reference, NEW.channel, NEW.e ->> 'subject', NEW.contact, NEW.e ->> 'department',
+  INSERT INTO cases (tenant, reference, channel, subject, contact, public, department, service_code, opened_at, updated_at)
+    SELECT NEW.tenant, NEW.reference, NEW.channel, NEW.e ->> 'subject', NEW.contact, NEW.e ->> 'public', NEW.e ->> 'department',
       NEW.e ->> 'service_code', NEW.received_at, NEW.received_at
     WHERE NEW.reference IS NOT NULL;
   INSERT INTO intake_placed

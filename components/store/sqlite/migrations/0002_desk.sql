@@ -63,7 +63,8 @@ CREATE TRIGGER IF NOT EXISTS tasks_done_write INSTEAD OF INSERT ON tasks_done BE
       AND case_id = (SELECT c.id FROM cases c WHERE c.tenant = NEW.tenant AND c.reference = NEW.reference);
 END;
 -- next
--- A reply answers the newest event in the case that has a sender and is not about something we sent.
+-- A reply answers the newest event in the case that has a sender and is not about something we sent. One without text answers
+-- the newest request to follow.
 CREATE VIEW IF NOT EXISTS case_replies (tenant, reference, id, author, text, at)
   AS SELECT NULL, NULL, NULL, NULL, NULL, NULL WHERE FALSE;
 -- next
@@ -72,7 +73,8 @@ CREATE TRIGGER IF NOT EXISTS case_replies_write INSTEAD OF INSERT ON case_replie
     SELECT c.tenant, NEW.id, v.connector, c.id, v.seq, NEW.text, NEW.author, FALSE, NEW.at, NEW.at
     FROM cases c JOIN events v ON v.seq = (
       SELECT max(k.seq) FROM events k WHERE k.tenant = c.tenant AND k.case_id = c.id AND k.handle IS NOT NULL
-        AND k.kind NOT IN ('status', 'lifecycle', 'reaction', 'follow', 'message.deleted'))
+        AND k.kind NOT IN ('status', 'lifecycle', 'reaction', 'message.deleted')
+        AND (k.kind = 'follow') = (NEW.text = ''))
     WHERE c.tenant = NEW.tenant AND c.reference = NEW.reference;
   UPDATE cases SET updated_at = max(updated_at, NEW.at), first_response_at = coalesce(first_response_at, NEW.at)
     WHERE tenant = NEW.tenant AND reference = NEW.reference AND EXISTS (SELECT 1 FROM outbox o WHERE o.id = NEW.id);

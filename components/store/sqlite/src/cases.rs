@@ -185,9 +185,7 @@ impl<C: Connect> SqliteStore<C> {
         at: Instant,
     ) -> Result<String, StoreError> {
         let bare = bare(&reference)?;
-        if text.trim().is_empty() {
-            return Err(StoreError::Invalid("the reply is empty: write something".into()));
-        }
+        let text = if text.trim().is_empty() { "" } else { &text };
         let id = self.id(at)?;
         let sql = "INSERT INTO case_replies (tenant, reference, id, author, text, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                    RETURNING (SELECT c.id FROM cases c WHERE c.tenant = ?1 AND c.reference = ?2), \
@@ -197,12 +195,15 @@ impl<C: Connect> SqliteStore<C> {
             bare.as_str().into(),
             id.as_str().into(),
             author(&by)?,
-            escape(&text).into(),
+            escape(text).into(),
             at.into(),
         ];
         let rows = self.rows(sql, parameters).await?;
         match rows.first().map(|row| (row.integer(0), row.integer(1))) {
             Some((Some(_), Some(_))) => Ok(id),
+            Some((Some(_), None)) if text.is_empty() => {
+                Err(StoreError::Invalid("the reply is empty: write something".into()))
+            }
             Some((Some(_), None)) => Err(StoreError::Invalid(
                 "nobody can be answered: no event of this case has a sender (a withheld number, for instance)".into(),
             )),

@@ -12,6 +12,7 @@ mod errors;
 mod log;
 pub mod migrate;
 mod outbox;
+mod public;
 mod store;
 
 pub use store::SqliteStore;

@@ -17,18 +17,24 @@ UPDATE outbox SET leased_until = ?2, attempts = attempts + 1
 WHERE seq IN (
   SELECT q.seq FROM (
     SELECT seq, automatic, due_at, row_number() OVER (PARTITION BY automatic, tenant ORDER BY due_at, seq) AS place
-    FROM outbox WHERE state = 'queued' AND due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)) q
+    FROM outbox WHERE state = 'queued' AND connector = ?4 AND due_at <= ?1 AND (leased_until IS NULL OR leased_until <= ?1)) q
   ORDER BY q.automatic, q.place, q.due_at, q.seq LIMIT ?3)
 RETURNING seq, id, tenant, connector, text, automatic, attempts, due_at,
   (SELECT c.reference FROM cases c WHERE c.id = outbox.case_id),
   (SELECT v.event FROM event_rows v WHERE v.seq = outbox.event)";
 
 impl<C: Connect> SqliteStore<C> {
-    pub(crate) async fn lease(&self, now: Instant, until: Instant, limit: u32) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn lease(
+        &self,
+        connector: String,
+        now: Instant,
+        until: Instant,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
         if until <= now {
             return Err(StoreError::Invalid("the lease must end after it begins".into()));
         }
-        let mut rows = self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into()]).await?;
+        let mut rows = self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into(), connector.into()]).await?;
         rows.sort_by_key(|row| (row.integer(5), row.integer(7), row.integer(0)));
         rows.iter().map(|row| item(row, now)).collect()
     }

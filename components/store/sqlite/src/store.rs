@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use channel_sdk::types::{Event, Instant, Receipt, TenantProfile};
+use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProfile};
 use serde_json::Value as Json;
 use store_sdk::Store;
 use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
@@ -122,6 +122,9 @@ impl<C: Connect> Store for SqliteStore<C> {
     async fn totals(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
         self.ledger(tenant).await
     }
+    async fn public_cases(&self, tenant: String, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
+        self.find_public(tenant, lookup).await
+    }
     async fn ready(&self) -> Result<(), StoreError> {
         self.writable().await
     }
@@ -203,8 +206,14 @@ impl<C: Connect> Store for SqliteStore<C> {
         self.tenant_codes().await
     }
 
-    async fn claim(&self, now: Instant, lease_until: Instant, limit: u32) -> Result<Vec<Item>, StoreError> {
-        self.lease(now, lease_until, limit).await
+    async fn claim(
+        &self,
+        connector: String,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+    ) -> Result<Vec<Item>, StoreError> {
+        self.lease(connector, now, lease_until, limit).await
     }
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
         self.conclude(id, at, settlement).await
