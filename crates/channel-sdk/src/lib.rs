@@ -15,6 +15,7 @@ pub mod phrases;
 pub mod reference;
 pub mod refusal;
 pub mod time;
+pub mod time_zone;
 pub mod xml;
 
 pub use bindings::{connector, types};
