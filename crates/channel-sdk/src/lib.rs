@@ -3,12 +3,16 @@
 //! Admission rule: code is here because at least two connectors (or a connector and the gateway) use it. Nothing here
 //! does I/O, reads a clock or draws a random number.
 
+pub mod answer;
+pub mod batch;
 #[doc(hidden)]
 pub mod bindings;
 pub mod e164;
 pub mod forms;
 pub mod headers;
+pub mod hub;
 pub mod json;
+pub mod json_access;
 pub mod language;
 pub mod menu;
 pub mod phrases;
