@@ -1,0 +1,329 @@
+//! Puts everything together: from a manifest to something that answers.
+
+use crate::{
+    cache::{self, Cache, Key},
+    clock::Clock,
+    compose, engine,
+    http::{
+        dispatch::{Admitted, App},
+        serve,
+    },
+    instances::{Function, Shared},
+    manifest::{Component, Inherit, Manifest, Target},
+    metrics::Metrics,
+    options::{Options, Progress},
+    outbound::{AllowList, Outbound},
+    sqlite::Databases,
+    state::{self, Rights, State},
+    variables::Variables,
+};
+use ::http::{Request, Response};
+use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicUsize, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+use wasmtime::{Engine, component::Linker};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+/// A loaded application.
+pub struct Host {
+    options: Options,
+    manifest: Manifest,
+    variables: Variables,
+    app: Arc<App>,
+    functions: Vec<Arc<Function>>,
+    databases: Arc<Databases>,
+}
+
+impl Host {
+    /// Reads the manifest, resolves variables, opens databases, joins and compiles components. Blocks; a warm start takes milliseconds.
+    pub fn load(options: Options) -> Result<Self> {
+        let manifest = Manifest::load(&options.manifest, options.profile.as_deref())?;
+        let variables = Variables::resolve(&manifest, &options)?;
+        manifest.check_files()?;
+        let router = manifest.router()?;
+        let metrics = Arc::new(Metrics::new(manifest.triggers.iter().map(|trigger| {
+            let route = trigger.route.as_ref().map_or("private", |route| route.text()).to_owned();
+            let target = match &trigger.target {
+                Target::Component(id) => id.clone(),
+                Target::Static(_) => "static".into(),
+            };
+            (route, target)
+        })));
+        let labels: BTreeSet<&str> =
+            manifest.components.values().flat_map(|component| component.sqlite_databases.iter().map(String::as_str)).collect();
+        let databases = Arc::new(Databases::open(&options.data_dir, labels, &metrics)?);
+        let rights = rights(&manifest, &variables, &options, &metrics, &databases)?;
+        let engine = engine::engine(&options.limits)?;
+        let functions = load_components(&manifest, &options, &engine, rights)?;
+        let places = Arc::new(Semaphore::new(options.limits.concurrent_requests));
+        let share = (options.limits.concurrent_requests * options.limits.component_share_percent / 100).max(1);
+        let admitted: BTreeMap<&str, Arc<Admitted>> = functions
+            .iter()
+            .map(|(id, function)| {
+                let quarantine = manifest
+                    .components
+                    .get(id)
+                    .is_some_and(|component| component.dependencies.keys().any(|key| key.starts_with("ventanilla:channel")));
+                let admitted = Admitted { function: Arc::clone(function), places: Arc::new(Semaphore::new(share)), quarantine };
+                (id.as_str(), Arc::new(admitted))
+            })
+            .collect();
+        let targets = manifest
+            .triggers
+            .iter()
+            .map(|trigger| match &trigger.target {
+                Target::Component(id) => admitted.get(id.as_str()).cloned(),
+                Target::Static(_) => None,
+            })
+            .collect();
+        let app = Arc::new(App {
+            router,
+            triggers: manifest.triggers.clone(),
+            targets,
+            metrics,
+            limits: options.limits.clone(),
+            places,
+            buffered: AtomicUsize::new(0),
+            stopping: false.into(),
+        });
+        engine::tick(&engine, &app)?;
+        Ok(Self { options, manifest, variables, app, functions: functions.into_values().collect(), databases })
+    }
+
+    /// The manifest, with the profile applied.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The application's variables.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// Answers one request without a socket, as if it came from 127.0.0.1. Needs a tokio runtime.
+    pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (parts, body) = self.app.handle(request.map(Full::new), client).await.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Response::from_parts(parts, body))
+    }
+
+    /// Listens and serves until SIGTERM or SIGINT. `ready` is told the bound address.
+    pub async fn serve(self, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+        let stop = async {
+            if let Err(error) = serve::stop_signal().await {
+                tracing::error!("{error:#}");
+                std::future::pending::<()>().await;
+            }
+        };
+        self.serve_until(ready, stop).await
+    }
+
+    /// Listens and serves until `stop` resolves; then requests in flight finish and the databases are closed.
+    pub async fn serve_until(self, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
+        let listener = serve::bind(&self.options.listen).await?;
+        ready(listener.local_addr().context("the listening socket has no address")?);
+        let reaper = self.start_reaper();
+        let served = serve::serve(Arc::clone(&self.app), listener, stop).await;
+        reaper.abort();
+        self.close().await;
+        served
+    }
+
+    /// Drops idle instances and closes the databases, their logs written back. `serve` does it; needed only after `call`.
+    pub async fn close(self) {
+        for function in &self.functions {
+            function.reap(Duration::ZERO);
+        }
+        let databases = self.databases;
+        if let Err(error) = tokio::task::spawn_blocking(move || databases.close()).await {
+            tracing::error!(%error, "closing the databases failed");
+        }
+    }
+
+    fn start_reaper(&self) -> tokio::task::JoinHandle<()> {
+        let functions = self.functions.clone();
+        let age = self.options.limits.idle_time;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(age / 4).await;
+                functions.iter().for_each(|function| function.reap(age));
+            }
+        })
+    }
+}
+
+/// What each component has, with templates expanded.
+fn rights(
+    manifest: &Manifest,
+    variables: &Variables,
+    options: &Options,
+    metrics: &Arc<Metrics>,
+    databases: &Arc<Databases>,
+) -> Result<BTreeMap<String, Arc<Rights>>> {
+    let clock = options.clock.map(Clock::starting_at);
+    let tls = Arc::new(OnceLock::new());
+    manifest
+        .components
+        .values()
+        .map(|component| {
+            let at = |what: &str| format!("{}: {what} of component {}", manifest.file.display(), component.id);
+            let id: Arc<str> = component.id.as_str().into();
+            let own_variables = component
+                .variables
+                .iter()
+                .map(|(name, template)| {
+                    let value = variables.expand(template).with_context(|| at(&format!("variable {name}")))?;
+                    Ok((name.clone(), value))
+                })
+                .collect::<Result<_>>()?;
+            let hosts = component
+                .allowed_outbound_hosts
+                .iter()
+                .map(|entry| variables.expand(entry).with_context(|| at("allowed_outbound_hosts")))
+                .collect::<Result<Vec<String>>>()?;
+            let allow = AllowList::parse(hosts.iter().map(String::as_str)).map_err(|why| anyhow!(why).context(at("allowed_outbound_hosts")))?;
+            let mut environment: Vec<(String, String)> = component.environment.clone().into_iter().collect();
+            environment.push(("VENTANILLA_HOST".into(), "1".into()));
+            let outbound = Outbound {
+                component: Arc::clone(&id),
+                allow,
+                via: options.outbound_via.clone(),
+                limits: options.limits.outbound.clone(),
+                tls: Arc::clone(&tls),
+                metrics: Arc::clone(metrics),
+            };
+            let rights = Rights {
+                component: id,
+                variables: own_variables,
+                environment,
+                databases: Arc::clone(databases),
+                allowed_databases: component.sqlite_databases.iter().cloned().collect(),
+                outbound: Arc::new(outbound),
+                clock,
+                memory_bytes: options.limits.memory_bytes,
+                cpu: options.limits.cpu,
+                metrics: Arc::clone(metrics),
+            };
+            Ok((component.id.clone(), Arc::new(rights)))
+        })
+        .collect()
+}
+
+type Digests = BTreeMap<PathBuf, [u8; 32]>;
+
+/// Loads components on all cores. The first error wins.
+fn load_components(
+    manifest: &Manifest,
+    options: &Options,
+    engine: &Engine,
+    rights: BTreeMap<String, Arc<Rights>>,
+) -> Result<BTreeMap<String, Arc<Function>>> {
+    let folder = options.cache_dir.clone().unwrap_or_else(|| options.data_dir.join("cache"));
+    let cache = Cache::open(folder, engine)?;
+    let linker = state::linker(engine)?;
+    let shared = Shared::new(options.limits.clone());
+    let digests = digests(manifest)?;
+    let components: Vec<&Component> = manifest.components.values().collect();
+    let next = AtomicUsize::new(0);
+    let loaded = Mutex::new(BTreeMap::new());
+    let failed: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(component) = components.get(next.fetch_add(1, Relaxed)) {
+                    let pre = load_component(component, options, engine, &cache, &linker, &digests);
+                    match (pre, rights.get(&component.id)) {
+                        (Ok(pre), Some(rights)) => {
+                            let function = Function::new(Arc::clone(rights), pre, Arc::clone(&shared));
+                            loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(component.id.clone(), function);
+                        }
+                        (Err(error), _) => {
+                            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                            next.store(components.len(), Relaxed);
+                        }
+                        (Ok(_), None) => {}
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(loaded.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// Every file once: the gateway and the store are parts of many components.
+fn digests(manifest: &Manifest) -> Result<Digests> {
+    let mut digests = Digests::new();
+    for component in manifest.components.values() {
+        let dependencies = component.dependencies.values().map(|dependency| &dependency.source);
+        for path in std::iter::once(&component.source).chain(dependencies) {
+            if !digests.contains_key(path) {
+                digests.insert(path.clone(), cache::digest(&read(path)?));
+            }
+        }
+    }
+    Ok(digests)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("can't read {}: run cargo xtask build", path.display()))
+}
+
+fn load_component(
+    component: &Component,
+    options: &Options,
+    engine: &Engine,
+    cache: &Cache,
+    linker: &Linker<State>,
+    digests: &Digests,
+) -> Result<ServicePre<State>> {
+    let id = &component.id;
+    let tell = |progress| {
+        if let Some(told) = &options.progress {
+            told(progress);
+        }
+    };
+    let compiled = cache.get_or_compile(engine, &key(component, cache, digests), || {
+        tell(Progress::Compiling { component: id });
+        let dependencies = component.dependencies.values().map(|dependency| read(&dependency.source)).collect::<Result<Vec<_>>>()?;
+        compose::compose(component, &read(&component.source)?, &dependencies)
+    });
+    let compiled = compiled.with_context(|| format!("component {id}"))?;
+    let pre = linker.instantiate_pre(&compiled).map_err(anyhow::Error::from).with_context(|| {
+        format!("component {id} imports something the embedded host does not have: build it with spin-sdk 7, and leave out what is not supported")
+    })?;
+    let pre = ServicePre::new(pre).map_err(anyhow::Error::from).with_context(|| {
+        format!("component {id} does not export wasi:http/handler@0.3.0: build it with spin-sdk 7 and #[http_service]")
+    })?;
+    tell(Progress::Loaded { component: id });
+    Ok(pre)
+}
+
+/// Covers whatever composition and its checks depend on, so that a cached composition need not be checked again.
+fn key(component: &Component, cache: &Cache, digests: &Digests) -> Key {
+    let mut parts: Vec<Vec<u8>> = vec![compose::POLICY_VERSION.to_le_bytes().to_vec()];
+    let digest = |path: &Path| digests.get(path).map(|digest| digest.to_vec()).unwrap_or_default();
+    parts.push(digest(&component.source));
+    for (key, dependency) in &component.dependencies {
+        parts.push(key.clone().into_bytes());
+        parts.push(digest(&dependency.source));
+        parts.push(dependency.export.clone().unwrap_or_default().into_bytes());
+        parts.push(match &dependency.inherit {
+            Inherit::All => b"*".to_vec(),
+            Inherit::Sets(sets) => sets.iter().cloned().collect::<Vec<_>>().join(",").into_bytes(),
+        });
+    }
+    cache.key(parts.iter().map(Vec::as_slice))
+}

@@ -1,0 +1,247 @@
+//! One request: found its route, read, admitted, run, and if its component fails, run once more in quarantine mode.
+
+use super::{
+    body::{self, OutBody},
+    headers,
+    problem::Problem,
+};
+use crate::{
+    instances::{Failure, Function},
+    manifest::{Match, Router, StaticResponse, Target, Trigger},
+    metrics::Metrics,
+    options::Limits,
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// A loaded application.
+pub struct App {
+    /// Routes of the manifest.
+    pub router: Router,
+    /// In the manifest's order.
+    pub triggers: Vec<Trigger>,
+    /// By trigger; `None` for static responses.
+    pub targets: Vec<Option<Arc<Admitted>>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Places for requests in components.
+    pub places: Arc<Semaphore>,
+    /// Bytes of request bodies held.
+    pub buffered: AtomicUsize,
+    /// Set when the process was told to stop.
+    pub stopping: AtomicBool,
+}
+
+/// A component and the places it may take.
+pub struct Admitted {
+    /// The component.
+    pub function: Arc<Function>,
+    /// Its share of the places.
+    pub places: Arc<Semaphore>,
+    /// Whether a request whose component failed may be run again in quarantine mode: the component is a gateway.
+    pub quarantine: bool,
+}
+
+/// Both are given back when the instance has finished.
+type Place = Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
+
+impl App {
+    /// Answers one request. Never fails: whatever goes wrong is an answer.
+    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr) -> Response<OutBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        match request.uri().path() {
+            "/.well-known/spin/health" | "/healthz" => text("OK"),
+            "/readyz" if self.stopping.load(Relaxed) => Problem::Stopping.response(),
+            "/readyz" if self.router.find("/readyz").is_none() => text("OK"),
+            "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => self.metrics(request, client).await,
+            _ => self.route(request, client).await,
+        }
+    }
+
+    async fn metrics<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr) -> Response<OutBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        let mut out = self.metrics.render();
+        if self.router.find("/metrics").is_some() {
+            let response = self.route(request, client).await;
+            if response.status() == StatusCode::OK
+                && let Ok(more) = response.into_body().collect().await
+            {
+                out.push_str(&String::from_utf8_lossy(&more.to_bytes()));
+            }
+        }
+        let mut response = text(out);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+        response
+    }
+
+    async fn route<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr) -> Response<OutBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        let Some(found) = self.router.find(request.uri().path()) else {
+            return Problem::NotFound.response();
+        };
+        let start = Instant::now();
+        let trigger = found.trigger;
+        let response = self.answer(request, client, found).await.unwrap_or_else(Problem::response);
+        self.metrics.request(trigger, response.status().as_u16(), start.elapsed());
+        response
+    }
+
+    async fn answer<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr, found: Match) -> Result<Response<OutBody>, Problem>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        let Some(trigger) = self.triggers.get(found.trigger) else {
+            return Err(Problem::NotFound);
+        };
+        if let Target::Static(fixed) = &trigger.target {
+            return Ok(static_response(fixed));
+        }
+        let (Some(route), Some(Some(target))) = (&trigger.route, self.targets.get(found.trigger)) else {
+            return Err(Problem::NotFound);
+        };
+        let (mut parts, incoming) = request.into_parts();
+        parts.uri = headers::absolute(parts.uri, &parts.headers).ok_or(Problem::BadRequest)?;
+        headers::strip(&mut parts.headers);
+        headers::set(&mut parts.headers, &parts.uri, route, &found, client);
+        let held = Held::default();
+        let body = self.read(incoming, &parts.headers, &held).await;
+        let body = body.inspect_err(|_| self.release(&held))?;
+        let result = self.run(target, Request::from_parts(parts, body)).await;
+        self.release(&held);
+        result
+    }
+
+    /// Reads the whole body: a request is only given to a component, and can only be given to it again, complete.
+    async fn read<B>(&self, incoming: B, headers: &http::HeaderMap, held: &Held) -> Result<Bytes, Problem>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        if incoming.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > self.limits.body_bytes) {
+            return Err(Problem::PayloadTooLarge);
+        }
+        timeout(self.limits.body_wait, self.collect(incoming, held)).await.map_err(|_| Problem::RequestTimeout)?
+    }
+
+    async fn collect<B>(&self, mut incoming: B, held: &Held) -> Result<Bytes, Problem>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        let mut first = Bytes::new();
+        let mut all = Vec::new();
+        while let Some(frame) = incoming.frame().await {
+            // A broken chunk, or the client went away.
+            let frame = frame.map_err(|_| Problem::BadRequest)?;
+            let Ok(data) = frame.into_data() else { continue };
+            if first.len() + all.len() + data.len() > self.limits.body_bytes {
+                return Err(Problem::PayloadTooLarge);
+            }
+            held.0.fetch_add(data.len(), Relaxed);
+            if self.buffered.fetch_add(data.len(), Relaxed) + data.len() > self.limits.buffered_bytes {
+                self.metrics.overloaded.fetch_add(1, Relaxed);
+                return Err(Problem::Overloaded);
+            }
+            // Most webhooks come in one piece, which needs no copy.
+            if first.is_empty() && all.is_empty() {
+                first = data;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&std::mem::take(&mut first));
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        Ok(if all.is_empty() { first } else { all.into() })
+    }
+
+    fn release(&self, held: &Held) {
+        self.buffered.fetch_sub(held.0.swap(0, Relaxed), Relaxed);
+    }
+
+    async fn run(&self, target: &Arc<Admitted>, request: Request<Bytes>) -> Result<Response<OutBody>, Problem> {
+        let place = self.admit(target).await?;
+        let again = target.quarantine.then(|| request.clone());
+        self.metrics.in_flight.fetch_add(1, Relaxed);
+        let mut result = target.function.call(request, false, Arc::clone(&place)).await;
+        if let (Err(failure), Some(mut again)) = (&result, again)
+            && failure.is_the_guests()
+        {
+            again.headers_mut().insert(headers::QUARANTINE, HeaderValue::from_static(failure.word()));
+            result = target.function.call(again, true, place).await;
+        }
+        self.metrics.in_flight.fetch_sub(1, Relaxed);
+        result.map_err(|failure| match failure {
+            Failure::Timeout => Problem::ComponentTimeout,
+            Failure::Instantiation => Problem::Overloaded,
+            Failure::Trap | Failure::Memory | Failure::Error => Problem::ComponentFailed,
+        })
+    }
+
+    /// Waits for a place, within bounds.
+    async fn admit(&self, target: &Admitted) -> Result<Place, Problem> {
+        let own = Arc::clone(&target.places).try_acquire_owned();
+        let all = Arc::clone(&self.places).try_acquire_owned();
+        if let (Ok(own), Ok(all)) = (own, all) {
+            return Ok(Arc::new((own, all)));
+        }
+        let full = || {
+            self.metrics.overloaded.fetch_add(1, Relaxed);
+            Problem::Overloaded
+        };
+        if self.metrics.queued.fetch_add(1, Relaxed) >= self.limits.queued_requests as u64 {
+            self.metrics.queued.fetch_sub(1, Relaxed);
+            return Err(full());
+        }
+        let waiting = async {
+            let own = Arc::clone(&target.places).acquire_owned().await.ok()?;
+            let all = Arc::clone(&self.places).acquire_owned().await.ok()?;
+            Some(Arc::new((own, all)))
+        };
+        let place = timeout(self.limits.queue_wait, waiting).await;
+        self.metrics.queued.fetch_sub(1, Relaxed);
+        place.ok().flatten().ok_or_else(full)
+    }
+}
+
+#[derive(Default)]
+struct Held(AtomicUsize);
+
+fn static_response(fixed: &StaticResponse) -> Response<OutBody> {
+    let mut response = Response::new(body::full(fixed.body.clone()));
+    *response.status_mut() = fixed.status;
+    for (name, value) in &fixed.headers {
+        response.headers_mut().append(name, value.clone());
+    }
+    response
+}
+
+fn text(text: impl Into<Bytes>) -> Response<OutBody> {
+    let mut response = Response::new(body::full(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
