@@ -2,8 +2,8 @@
 //! default: no check, an absent secret, an undecodable tag and a fifth round are refusals.
 
 use channel_sdk::types::{
-    Authentication, Check, Context, Descriptor, Digest, DigestAlgorithm, Encoding, Handshake, Key, Mac, Refusal, RefusalReason,
-    Request, Response, Scheme,
+    Authentication, Check, Context, Descriptor, Digest, DigestAlgorithm, Encoding, Handshake, Key, Lookup, Mac,
+    Refusal, RefusalReason, Request, Response, Scheme,
 };
 use signatures::{Claim, Mismatch};
 
@@ -20,6 +20,8 @@ const MAX_CHECKS: usize = 16;
 pub(crate) enum Proof {
     Genuine(Genuine),
     Handshake(Response),
+    /// Nothing needs proof: what is asked for is public.
+    Lookup(Lookup),
     Refused(Refusal),
 }
 
@@ -73,8 +75,23 @@ pub(crate) fn decide(answer: Authentication, settings: &Settings, request: &Requ
             RefusalReason::Unsigned,
             &format!("no proof is possible ({why}); the setting `allow_unsigned` accepts such requests"),
         ),
+        // RFC 9110 §9.2.1: reading is what GET is for. Whatever wants to change something has to be stored to be accepted.
+        Authentication::Lookup(lookup) if request.method == "GET" => Proof::Lookup(limited(lookup)),
+        Authentication::Lookup(_) => refused(RefusalReason::MethodNotAllowed, "public look-ups are made with GET"),
         Authentication::Fetch(_) => refused(RefusalReason::BadSignature, "the connector asked for more"),
     }
+}
+
+fn limited(mut lookup: Lookup) -> Lookup {
+    const MAX: u32 = 1000;
+    lookup.limit = lookup.limit.clamp(1, MAX);
+    lookup.references.truncate(MAX as usize);
+    lookup.service_codes.truncate(MAX as usize);
+    lookup.statuses.truncate(MAX as usize);
+    for text in lookup.references.iter_mut().chain(&mut lookup.service_codes) {
+        text.retain(|c| c != '\0');
+    }
+    lookup
 }
 
 /// One check that passes suffices. Of several failures the most telling is reported.
@@ -90,12 +107,17 @@ fn any(checks: &[Check], settings: &Settings, request: &Request) -> Result<Genui
                     credentials: checks.iter().filter_map(|check| check.credential_header.clone()).collect(),
                 });
             }
-            Err((rank, refusal)) if worst.as_ref().is_none_or(|(known, _)| rank > *known) => worst = Some((rank, refusal)),
+            Err((rank, refusal)) if worst.as_ref().is_none_or(|(known, _)| rank > *known) => {
+                worst = Some((rank, refusal))
+            }
             Err(_) => {}
         }
     }
     Err(worst.map_or_else(
-        || Refusal { reason: RefusalReason::MissingSignature, detail: "the request carries nothing that could be checked".into() },
+        || Refusal {
+            reason: RefusalReason::MissingSignature,
+            detail: "the request carries nothing that could be checked".into(),
+        },
         |(_, refusal)| refusal,
     ))
 }
@@ -122,13 +144,15 @@ fn one(check: &Check, settings: &Settings, request: &Request) -> Result<String, 
         }
     }
     if !passed {
-        let reason = if matches!(mismatch, Mismatch::Stale(_)) { RefusalReason::Stale } else { RefusalReason::BadSignature };
+        let reason =
+            if matches!(mismatch, Mismatch::Stale(_)) { RefusalReason::Stale } else { RefusalReason::BadSignature };
         return Err(fail(2, reason, format!("{} with {key_name}: {mismatch}", scheme.name())));
     }
     if let Some(signed) = &check.signed_at
         && !signatures::window::contains(request.received_at, signed.at, signed.window_s)
     {
-        let detail = format!("signed outside the window of {} s; if it is always so, a clock is wrong", signed.window_s);
+        let detail =
+            format!("signed outside the window of {} s; if it is always so, a clock is wrong", signed.window_s);
         return Err(fail(4, RefusalReason::Stale, detail));
     }
     if let Some(claimed) = &check.body_digest {
@@ -153,7 +177,8 @@ fn shake(handshake: Handshake, settings: &Settings, request: &Request) -> Result
     }
     let mut answer = handshake.answer;
     if let Some(mac) = &handshake.mac {
-        let value = make_mac(mac, settings).map_err(|detail| Refusal { reason: RefusalReason::BadSignature, detail })?;
+        let value =
+            make_mac(mac, settings).map_err(|detail| Refusal { reason: RefusalReason::BadSignature, detail })?;
         answer.body = replace(&answer.body, mac.placeholder.as_bytes(), &value);
     }
     Ok(answer)
@@ -177,7 +202,8 @@ pub(crate) fn sign(
     let (keys, name) = keys(key, settings)?;
     match keys.first() {
         Some(Material::Secret(secret)) => {
-            let mac = signatures::mac(scheme(with), secret, message).map_err(|why| format!("a MAC with {name}: {why}"))?;
+            let mac =
+                signatures::mac(scheme(with), secret, message).map_err(|why| format!("a MAC with {name}: {why}"))?;
             Ok(signatures::encoding::encode(&mac, encoding(written)))
         }
         _ => Err("a MAC needs a secret".into()),

@@ -42,7 +42,8 @@ pub(crate) fn describe(descriptor: &Descriptor, entry: &Entry, tenant: &str) -> 
         Err(Problem::Faulty(why)) => Some(why),
         _ => None,
     };
-    let describe = |name: &str| descriptor.settings.iter().find(|spec| spec.name == name).map(|spec| spec.description.clone());
+    let describe =
+        |name: &str| descriptor.settings.iter().find(|spec| spec.name == name).map(|spec| spec.description.clone());
     let settings: Vec<Value> = entry
         .status(descriptor)
         .into_iter()

@@ -48,7 +48,8 @@ pub(crate) fn fit(mut events: Vec<Event>, settings: &Settings, request: &Request
 
 /// A digest of what makes a request the same request.
 fn fingerprint(request: &Request) -> String {
-    let mut all = format!("{}\n{}\n{}\n", request.method, request.suffix, request.query.as_deref().unwrap_or_default()).into_bytes();
+    let mut all = format!("{}\n{}\n{}\n", request.method, request.suffix, request.query.as_deref().unwrap_or_default())
+        .into_bytes();
     all.extend_from_slice(&request.body);
     signatures::encoding::to_hex(&signatures::digest::sha256(&all))
 }
@@ -173,14 +174,30 @@ fn tidy(event: &mut Event) -> Changes {
         department,
         task: _,
         asks_about,
+        public: _,
     } = event;
     changes.text(idempotency_key, MAX_TEXT);
     if let Some(text) = text {
         changes.text(text, MAX_TEXT);
     }
     let short = [
-        sender_name, recipient, subject, message_id, thread_id, in_reply_to, call_id, conversation_id, event_id, dtmf, language,
-        status, recording_id, address, service_code, department, asks_about,
+        sender_name,
+        recipient,
+        subject,
+        message_id,
+        thread_id,
+        in_reply_to,
+        call_id,
+        conversation_id,
+        event_id,
+        dtmf,
+        language,
+        status,
+        recording_id,
+        address,
+        service_code,
+        department,
+        asks_about,
     ];
     for text in short.into_iter().flatten() {
         changes.text(text, MAX_SHORT);

@@ -40,7 +40,12 @@ pub(crate) async fn all<P: Ports>(
     }
 }
 
-async fn one<P: Ports>(ports: &P, descriptor: &Descriptor, settings: &Settings, fetch: &Fetch) -> Result<Fetched, String> {
+async fn one<P: Ports>(
+    ports: &P,
+    descriptor: &Descriptor,
+    settings: &Settings,
+    fetch: &Fetch,
+) -> Result<Fetched, String> {
     if !matches!(fetch.method.as_str(), "GET" | "POST") {
         return Err("only GET and POST are performed".into());
     }
@@ -92,9 +97,8 @@ async fn one<P: Ports>(ports: &P, descriptor: &Descriptor, settings: &Settings, 
 
 /// Puts secrets where a connector named them. Also says whether there were any.
 pub(crate) fn fill(parts: &[Part], settings: &Settings) -> Result<(Vec<u8>, bool), String> {
-    let first = |name: &str| {
-        settings.secret(name).first().ok_or_else(|| format!("the secret setting `{name}` is not there"))
-    };
+    let first =
+        |name: &str| settings.secret(name).first().ok_or_else(|| format!("the secret setting `{name}` is not there"));
     let mut value = Vec::new();
     let mut secret = false;
     for part in parts {
@@ -181,7 +185,8 @@ fn is_public(host: &str) -> bool {
     if last.starts_with(|c: char| c.is_ascii_digit()) {
         return host.parse().is_ok_and(public_v4);
     }
-    let private = ["localhost", "local", "internal", "intranet", "home", "lan", "corp", "onion", "arpa", "svc", "cluster"];
+    let private =
+        ["localhost", "local", "internal", "intranet", "home", "lan", "corp", "onion", "arpa", "svc", "cluster"];
     host.contains('.') && !private.contains(&last)
 }
 
@@ -212,15 +217,48 @@ mod tests {
     #[test]
     fn addresses_that_are_not_out_in_the_world_are_refused_however_they_are_written() {
         for host in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "255.255.255.255",
-            "224.0.0.1", "198.18.0.1", "192.0.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.01",
-            "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[fd12::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
-            "[2001:db8::1]", "[ff02::1]", "[fe80::1%25eth0]", "[::1", "localhost", "db", "metadata.google.internal", "x.localhost",
-            "printer.local", "api.default.svc", "",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "198.18.0.1",
+            "192.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.1",
+            "127.0.0.01",
+            "[::1]",
+            "[::]",
+            "[fe80::1]",
+            "[fc00::1]",
+            "[fd12::1]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[2002:7f00:1::]",
+            "[2001:db8::1]",
+            "[ff02::1]",
+            "[fe80::1%25eth0]",
+            "[::1",
+            "localhost",
+            "db",
+            "metadata.google.internal",
+            "x.localhost",
+            "printer.local",
+            "api.default.svc",
+            "",
         ] {
             assert!(!is_public(host), "{host}");
         }
-        for host in ["example.org", "1.1.1.1", "[2606:4700::1111]", "sns.eu-west-1.amazonaws.com", "172.32.0.1", "3com.example"] {
+        for host in
+            ["example.org", "1.1.1.1", "[2606:4700::1111]", "sns.eu-west-1.amazonaws.com", "172.32.0.1", "3com.example"]
+        {
             assert!(is_public(host), "{host}");
         }
     }
@@ -228,9 +266,21 @@ mod tests {
     #[test]
     fn a_url_that_could_be_read_in_two_ways_is_not_fetched() {
         for url in [
-            "http://example.org/", "ftp://example.org", "https://", "https:///x", "https://user@example.org/", "https://a.b@127.0.0.1/",
-            "https://example.org:0/", "https://example.org:99999/", "https://example.org\\@127.0.0.1/", "https://exa mple.org/",
-            "https://example.org/a b", "https://example.org/\r\nHost: x", "https://ex\u{e4}mple.org/", "example.org", "//example.org",
+            "http://example.org/",
+            "ftp://example.org",
+            "https://",
+            "https:///x",
+            "https://user@example.org/",
+            "https://a.b@127.0.0.1/",
+            "https://example.org:0/",
+            "https://example.org:99999/",
+            "https://example.org\\@127.0.0.1/",
+            "https://exa mple.org/",
+            "https://example.org/a b",
+            "https://example.org/\r\nHost: x",
+            "https://ex\u{e4}mple.org/",
+            "example.org",
+            "//example.org",
         ] {
             assert!(Target::parse(url).is_err(), "{url:?}");
         }

@@ -9,14 +9,13 @@ pub(crate) const RETRY_S: u32 = 30;
 /// The one table: outcome → status when the connector has no usable answer.
 pub(crate) fn status(outcome: &Outcome) -> u16 {
     match outcome {
-        Outcome::Accepted(_) | Outcome::Quarantined(_) => 200,
+        Outcome::Accepted(_) | Outcome::Quarantined(_) | Outcome::Found(_) => 200,
         Outcome::Unavailable(_) => 503,
         Outcome::Refused(refusal) => match refusal.reason {
             RefusalReason::MissingSignature => 401,
-            RefusalReason::BadSignature
-            | RefusalReason::Stale
-            | RefusalReason::Replayed
-            | RefusalReason::Unsigned => 403,
+            RefusalReason::BadSignature | RefusalReason::Stale | RefusalReason::Replayed | RefusalReason::Unsigned => {
+                403
+            }
             RefusalReason::NotFound => 404,
             RefusalReason::MethodNotAllowed => 405,
             RefusalReason::TooLarge => 413,
@@ -31,7 +30,7 @@ pub(crate) fn status(outcome: &Outcome) -> u16 {
 /// connector wants; neither can "come again" for ever about what will never be accepted.
 pub(crate) fn allows(outcome: &Outcome, status: u16) -> bool {
     match outcome {
-        Outcome::Accepted(_) | Outcome::Quarantined(_) => (200..600).contains(&status),
+        Outcome::Accepted(_) | Outcome::Quarantined(_) | Outcome::Found(_) => (200..600).contains(&status),
         Outcome::Unavailable(_) => status == 429 || (500..600).contains(&status),
         Outcome::Refused(_) => (400..500).contains(&status),
     }

@@ -2,7 +2,8 @@
 //! translated before it is checked, and nothing is acknowledged before it is stored.
 
 use channel_sdk::types::{
-    Context, Descriptor, Event, Header, Outcome, Receipt, Refusal, RefusalReason, Request, Response, Translation,
+    Context, Descriptor, Event, Header, Lookup, Outcome, Receipt, Refusal, RefusalReason, Request, Response,
+    Translation,
 };
 
 use crate::authenticate::{self, Genuine, Proof};
@@ -54,7 +55,8 @@ async fn operator<P: Ports>(
         return answer;
     }
     if head.method != method {
-        let mut answer = problem::problem(405, "method-not-allowed", "Method not allowed", &format!("use {method} here"));
+        let mut answer =
+            problem::problem(405, "method-not-allowed", "Method not allowed", &format!("use {method} here"));
         answer.headers.push(("allow".into(), method.into()));
         return answer;
     }
@@ -95,16 +97,14 @@ async fn provider<P: Ports>(
         Ok(body) => {
             request.body = body;
             request.received_at = ports.now();
-            match authenticate::prove(ports, descriptor, &settings, &request, &context).await {
-                Proof::Handshake(answer) => return response::handshake(answer),
-                Proof::Refused(refusal) => Outcome::Refused(refusal),
-                Proof::Genuine(genuine) => {
-                    let intake = Intake { ports, descriptor, settings: &settings, context: &context, request: &request };
-                    match store_error {
-                        Some(error) => intake.failed(&error),
-                        None => intake.take_in(head, genuine).await,
-                    }
-                }
+            let proof = authenticate::prove(ports, descriptor, &settings, &request, &context).await;
+            let intake = Intake { ports, descriptor, settings: &settings, context: &context, request: &request };
+            match (proof, store_error) {
+                (Proof::Handshake(answer), _) => return response::handshake(answer),
+                (Proof::Refused(refusal), _) => Outcome::Refused(refusal),
+                (_, Some(error)) => intake.failed(&error),
+                (Proof::Lookup(lookup), None) => intake.look_up(lookup).await,
+                (Proof::Genuine(genuine), None) => intake.take_in(head, genuine).await,
             }
         }
     };
@@ -179,6 +179,17 @@ impl<P: Ports> Intake<'_, P> {
         }
         let (events, reason) = self.translate().await;
         self.record(envelope, events, reason).await
+    }
+
+    async fn look_up(&self, lookup: Lookup) -> Outcome {
+        match self.ports.public_cases(&self.context.tenant, lookup).await {
+            Ok(cases) => Outcome::Found(cases),
+            Err(StoreError::Invalid(_) | StoreError::Replayed) => {
+                let detail = "the store can't look for that".into();
+                Outcome::Refused(Refusal { reason: RefusalReason::Malformed, detail })
+            }
+            Err(error) => self.failed(&error),
+        }
     }
 
     /// What the request means, fit for the store; and why it is not fully understood, if so.

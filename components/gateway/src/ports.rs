@@ -2,7 +2,8 @@
 //! before it is checked, nothing acknowledged before it is stored) is tested without a sandbox.
 
 use channel_sdk::types::{
-    Authentication, Context, Descriptor, Event, Fetched, Outcome, Receipt, Request, Response, TenantProfile, Translation,
+    Authentication, Context, Descriptor, Event, Fetched, Lookup, Outcome, PublicCase, Receipt, Request, Response,
+    TenantProfile, Translation,
 };
 
 use crate::bindings::log::{Disposition, Envelope, StoreError};
@@ -56,6 +57,8 @@ pub(crate) trait Ports {
         events: Vec<Event>,
     ) -> Result<Vec<Receipt>, StoreError>;
     async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError>;
+
+    async fn public_cases(&self, tenant: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError>;
 
     /// A variable of the component.
     async fn variable(&self, name: &str) -> Result<String, Failure>;

@@ -51,7 +51,7 @@ pub(crate) async fn replay<P: Ports>(
         Outcome::Accepted(receipts) => answer(id, "accepted", None, &receipts),
         Outcome::Quarantined(receipts) => answer(id, "quarantined", reason.as_deref(), &receipts),
         Outcome::Unavailable(_) => unavailable(),
-        Outcome::Refused(_) => {
+        Outcome::Refused(_) | Outcome::Found(_) => {
             let detail = "the envelope's single-use value belongs to another request";
             problem::problem(409, "replay-failed", "The replay failed", detail)
         }
@@ -81,5 +81,10 @@ fn answer(id: &str, disposition: &str, reason: Option<&str>, receipts: &[channel
 }
 
 fn unavailable() -> Response {
-    problem::retry_later("store-unavailable", "The store is unavailable", "the case store does not answer; try again", RETRY_S)
+    problem::retry_later(
+        "store-unavailable",
+        "The store is unavailable",
+        "the case store does not answer; try again",
+        RETRY_S,
+    )
 }

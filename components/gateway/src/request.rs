@@ -114,11 +114,8 @@ pub(crate) fn is_credential(name: &str, named_by_check: &[String]) -> bool {
 
 /// What a missing body means to a connector.
 pub(crate) fn body_refusal(limit: u32, slow: bool) -> (RefusalReason, String) {
-    let detail = if slow {
-        "the body did not end in time".to_owned()
-    } else {
-        format!("the body is larger than {limit} bytes")
-    };
+    let detail =
+        if slow { "the body did not end in time".to_owned() } else { format!("the body is larger than {limit} bytes") };
     (RefusalReason::TooLarge, detail)
 }
 

@@ -47,7 +47,15 @@ pub(crate) fn handshake(mut response: Response) -> Response {
 /// Drops what can't be sent, or what the host sets itself (RFC 9110 §7.6.1), and forbids sniffing and caching.
 pub(crate) fn clean(response: Response) -> Response {
     const HOP_BY_HOP: [&str; 9] = [
-        "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     ];
     let Response { status, headers, mut body } = response;
     let mut headers: Vec<_> = headers
@@ -143,7 +151,9 @@ mod tests {
 
     #[test]
     fn a_challenge_is_never_echoed_as_a_page() {
-        for media_type in ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml"] {
+        for media_type in
+            ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml"]
+        {
             let response = handshake(answer(200, &[("content-type", media_type)], b"<script>"));
             assert_eq!(header(&response, "content-type"), Some("text/plain; charset=utf-8"), "{media_type}");
             assert_eq!(response.body, b"<script>");
@@ -161,7 +171,8 @@ mod tests {
 
     #[test]
     fn refusals_carry_what_http_demands() {
-        let response = guard(&refused(RefusalReason::MethodNotAllowed), answer(0, &[], b""), &["GET".into(), "POST".into()]);
+        let response =
+            guard(&refused(RefusalReason::MethodNotAllowed), answer(0, &[], b""), &["GET".into(), "POST".into()]);
         assert_eq!((response.status, header(&response, "allow")), (405, Some("GET, POST")));
         let response = guard(&refused(RefusalReason::MissingSignature), answer(401, &[], b""), &[]);
         assert!(header(&response, "www-authenticate").is_some());

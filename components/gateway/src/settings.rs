@@ -98,7 +98,9 @@ impl Entry {
         let mut settings = Settings {
             tenant: tenant.to_owned(),
             public_url: public_url(self.public_url().unwrap_or_default()).map_err(|why| {
-                Problem::Faulty(format!("setting `public_url` {why}; give the URL that the provider calls, without query"))
+                Problem::Faulty(format!(
+                    "setting `public_url` {why}; give the URL that the provider calls, without query"
+                ))
             })?,
             allow_unsigned: match self.0.get("allow_unsigned") {
                 None | Some(Value::Null) => false,
@@ -112,7 +114,10 @@ impl Entry {
             let Some(value) = self.0.get(spec.name).filter(|value| !is_empty(value)) else { continue };
             if spec.secret {
                 let values = secret_values(value).ok_or_else(|| {
-                    Problem::Faulty(format!("setting `{}` must be a text or a list of texts that are not empty", spec.name))
+                    Problem::Faulty(format!(
+                        "setting `{}` must be a text or a list of texts that are not empty",
+                        spec.name
+                    ))
                 })?;
                 settings.secrets.push((spec.name.to_owned(), values));
             } else if !COMMON.iter().any(|common| common.0 == spec.name) {
@@ -126,7 +131,8 @@ impl Entry {
     fn missing(&self, name: &str, descriptor: &Descriptor) -> String {
         let known: Vec<&str> = specs(descriptor).map(|spec| spec.name).collect();
         let misspelt = self.0.keys().find(|key| !known.contains(&key.as_str()) && nearest(key, &[name]).is_some());
-        let hint = misspelt.map_or(String::new(), |key| format!("; there is `{}`: did you mean `{name}`?", printable(key)));
+        let hint =
+            misspelt.map_or(String::new(), |key| format!("; there is `{}`: did you mean `{name}`?", printable(key)));
         format!("setting `{name}` is missing for this tenant{hint}; add it to the connector's settings variable")
     }
 }
@@ -210,7 +216,8 @@ fn secret_values(value: &Value) -> Option<Vec<String>> {
 
 /// The URL without trailing slashes.
 fn public_url(url: &str) -> Result<String, &'static str> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or("must begin with https://")?;
+    let rest =
+        url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or("must begin with https://")?;
     let authority = rest.split('/').next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') {
         return Err("has no plain host name");
@@ -280,7 +287,9 @@ mod tests {
 
     #[test]
     fn public_settings_reach_the_connector_and_secrets_only_by_name() {
-        let json = format!(r#"{{"madrid": {{"public_url": "{URL}/", "auth_token": ["new", "old"], "region": "eu", "port": 5060}}}}"#);
+        let json = format!(
+            r#"{{"madrid": {{"public_url": "{URL}/", "auth_token": ["new", "old"], "region": "eu", "port": 5060}}}}"#
+        );
         let settings = checked(&json).unwrap();
         assert_eq!(settings.secret("auth_token"), ["new", "old"]);
         assert!(settings.secret("other").is_empty());
@@ -316,7 +325,10 @@ mod tests {
         assert!(!why.contains("s3cr3t"));
         assert!(fault(r#"{"madrid": {"auth_token": "t"}}"#).contains("`public_url` is missing"));
         for empty in [r#""""#, r#"" ""#, "[]", "null"] {
-            assert!(fault(&format!(r#"{{"madrid": {{"public_url": "{URL}", "auth_token": {empty}}}}}"#)).contains("missing"));
+            assert!(
+                fault(&format!(r#"{{"madrid": {{"public_url": "{URL}", "auth_token": {empty}}}}}"#))
+                    .contains("missing")
+            );
         }
     }
 
@@ -324,13 +336,20 @@ mod tests {
     fn a_secret_of_another_type_is_refused_without_showing_it() {
         for odd in ["123456", "true", r#"{"s3cr3t": 1}"#, r#"["a", 1]"#, r#"["a", ""]"#] {
             let why = fault(&format!(r#"{{"madrid": {{"public_url": "{URL}", "auth_token": {odd}}}}}"#));
-            assert!(why.contains("`auth_token` must be") && !why.contains("s3cr3t") && !why.contains("123456"), "{why}");
+            assert!(
+                why.contains("`auth_token` must be") && !why.contains("s3cr3t") && !why.contains("123456"),
+                "{why}"
+            );
         }
     }
 
     #[test]
     fn allowing_unsigned_requests_takes_a_literal_true() {
-        let allow = |value: &str| checked(&format!(r#"{{"madrid": {{"public_url": "{URL}", "auth_token": "t", "allow_unsigned": {value}}}}}"#));
+        let allow = |value: &str| {
+            checked(&format!(
+                r#"{{"madrid": {{"public_url": "{URL}", "auth_token": "t", "allow_unsigned": {value}}}}}"#
+            ))
+        };
         assert!(allow("true").unwrap().allow_unsigned);
         assert!(!allow("false").unwrap().allow_unsigned);
         for odd in [r#""true""#, "1"] {
@@ -340,7 +359,16 @@ mod tests {
 
     #[test]
     fn a_public_url_is_a_plain_url() {
-        for bad in ["desk.example", "ftp://x", "https://", "https:///x", "https://u:p@x/y", "https://x/y?z", "https://x/y#z", "https://x/ y"] {
+        for bad in [
+            "desk.example",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "https://u:p@x/y",
+            "https://x/y?z",
+            "https://x/y#z",
+            "https://x/ y",
+        ] {
             assert!(public_url(bad).is_err(), "{bad}");
         }
         assert!(public_url_ok(URL));

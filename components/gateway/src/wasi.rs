@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use channel_sdk::types::{
-    Authentication, Context, Descriptor, Event, Fetched, Outcome, Receipt, Request, Response, TenantProfile, Translation,
+    Authentication, Context, Descriptor, Event, Fetched, Lookup, Outcome, PublicCase, Receipt, Request, Response,
+    TenantProfile, Translation,
 };
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode, Fields, Method, RequestOptions, Scheme};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
@@ -119,6 +120,10 @@ impl Ports for Wasi {
 
     async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError> {
         log::envelope_by_id(tenant.to_owned(), id.to_owned()).await
+    }
+
+    async fn public_cases(&self, tenant: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
+        log::public_cases(tenant.to_owned(), lookup).await
     }
 
     async fn variable(&self, name: &str) -> Result<String, Failure> {

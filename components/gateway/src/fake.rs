@@ -1,0 +1,306 @@
+//! A world for tests: a connector that signs with HMAC over the body, a store in memory, and a trace of who was called when.
+
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context as TaskContext, Poll, Waker};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use channel_sdk::types::*;
+
+use crate::bindings::log::{Disposition, Envelope, StoreError};
+use crate::pipeline;
+use crate::ports::{BodyError, Failure, Inbound, Outbound, Ports};
+use crate::request::Head;
+
+pub(crate) const URL: &str = "https://desk.example/telephony/acme/madrid";
+pub(crate) const SECRET: &str = "s3cr3t";
+
+pub(crate) fn descriptor() -> Descriptor {
+    let setting = |name: &str, secret, required| SettingSpec {
+        name: name.into(),
+        secret,
+        required,
+        description: format!("the {name}"),
+    };
+    Descriptor {
+        channel: "telephony".into(),
+        vendor: "acme".into(),
+        title: "Acme".into(),
+        stability: Stability::Development,
+        settings: vec![
+            setting("auth_token", true, true),
+            setting("region", false, false),
+            setting("port", false, false),
+        ],
+        routes: vec![RouteSpec {
+            methods: vec!["POST".into(), "GET".into()],
+            suffix: "/voice".into(),
+            purpose: "calls".into(),
+        }],
+        capability: Capability {
+            reply: false,
+            reply_window_s: None,
+            max_text: None,
+            subject: false,
+            can_start: false,
+            attachments: false,
+        },
+        strength: Strength::Signature,
+        max_body: 1000,
+        hosts: vec!["keys.acme.example".into(), "*.media.example".into()],
+    }
+}
+
+pub(crate) fn event(key: &str) -> Event {
+    Event {
+        kind: Kind::Message,
+        idempotency_key: key.into(),
+        timestamp: None,
+        sender: None,
+        sender_name: None,
+        claimed: vec![],
+        recipient: None,
+        subject: None,
+        text: Some("hello".into()),
+        text_source: None,
+        message_id: None,
+        thread_id: None,
+        in_reply_to: None,
+        references: vec![],
+        call_id: None,
+        conversation_id: None,
+        event_id: None,
+        dtmf: None,
+        confidence: None,
+        language: None,
+        status: None,
+        duration_s: None,
+        recording_id: None,
+        location: None,
+        address: None,
+        service_code: None,
+        attributes: vec![],
+        fields: vec![],
+        flags: vec![],
+        must_not_autorespond: false,
+        attachments: vec![],
+        threading: Threading::Key("call-1".into()),
+        department: None,
+        task: None,
+        asks_about: None,
+        public: false,
+    }
+}
+
+pub(crate) fn request(body: &[u8]) -> Request {
+    Request {
+        method: "POST".into(),
+        url: format!("{URL}/voice"),
+        suffix: "/voice".into(),
+        query: None,
+        headers: vec![],
+        body: body.to_vec(),
+        received_at: NOW,
+    }
+}
+
+pub(crate) const NOW: i64 = 1_700_000_000_000;
+
+/// A check of `HMAC-SHA256(body)` in the header `x-signature`, in hexadecimal.
+pub(crate) fn check(request: &Request) -> Check {
+    let tag = request.headers.iter().find(|header| header.name == "x-signature").map(|header| header.value.clone());
+    Check {
+        scheme: Scheme::HmacSha256,
+        key: Key::Secret("auth_token".into()),
+        message: request.body.clone(),
+        tag: tag.unwrap_or_default(),
+        encoding: Encoding::Hex,
+        signed_at: None,
+        nonce: None,
+        body_digest: None,
+        credential_header: None,
+    }
+}
+
+pub(crate) fn sign(body: &[u8]) -> Vec<u8> {
+    let mac = signatures::mac(signatures::Scheme::HmacSha256, SECRET.as_bytes(), body).unwrap();
+    signatures::encoding::encode(&mac, signatures::Encoding::Hex)
+}
+
+type Authenticate = dyn Fn(&Request, &[Fetched]) -> Authentication;
+type Translate = dyn Fn(&Request, &[Fetched]) -> Translation;
+
+pub(crate) struct Fake {
+    pub(crate) settings: String,
+    pub(crate) authenticate: Box<Authenticate>,
+    pub(crate) translate: Box<Translate>,
+    /// What the connector answers, whatever the outcome.
+    pub(crate) answer: u16,
+    pub(crate) profile: Result<Option<TenantProfile>, StoreError>,
+    pub(crate) journal: Result<String, StoreError>,
+    /// Errors of the next calls of `record`; afterwards it succeeds.
+    pub(crate) record_errors: RefCell<VecDeque<StoreError>>,
+    pub(crate) stored: RefCell<Vec<(Envelope, Disposition, Vec<Event>)>>,
+    pub(crate) envelopes: Vec<Envelope>,
+    pub(crate) body: Result<Vec<u8>, BodyError>,
+    pub(crate) sends: RefCell<VecDeque<Result<Inbound, Failure>>>,
+    pub(crate) sent: RefCell<Vec<Outbound>>,
+    pub(crate) host_retries: bool,
+    pub(crate) trace: RefCell<Vec<&'static str>>,
+    pub(crate) lines: RefCell<Vec<String>>,
+    pub(crate) outcome: RefCell<Option<Outcome>>,
+}
+
+impl Fake {
+    pub(crate) fn new(body: &[u8]) -> Self {
+        Self {
+            settings: format!(r#"{{"madrid": {{"public_url": "{URL}", "auth_token": "{SECRET}"}}}}"#),
+            authenticate: Box::new(|request, _| Authentication::Check(vec![check(request)])),
+            translate: Box::new(|_, _| Translation::Events(vec![event("e1")])),
+            answer: 200,
+            profile: Ok(None),
+            journal: Ok("journalled".into()),
+            record_errors: RefCell::default(),
+            stored: RefCell::default(),
+            envelopes: vec![],
+            body: Ok(body.to_vec()),
+            sends: RefCell::default(),
+            sent: RefCell::default(),
+            host_retries: true,
+            trace: RefCell::default(),
+            lines: RefCell::default(),
+            outcome: RefCell::default(),
+        }
+    }
+
+    /// Serves a request with these headers.
+    pub(crate) fn serve(&self, method: &str, target: &str, headers: &[(&str, &[u8])]) -> Response {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        let head = Head::new(method, target.into(), headers);
+        run(pipeline::serve(self, &head))
+    }
+
+    /// Serves a request with the right signature.
+    pub(crate) fn serve_signed(&self) -> Response {
+        let signature = sign(self.body.as_deref().unwrap_or_default());
+        self.serve("POST", "/telephony/acme/madrid/voice?a=%20b", &[("x-signature", &signature)])
+    }
+
+    pub(crate) fn trace(&self) -> Vec<&'static str> {
+        self.trace.borrow().clone()
+    }
+
+    fn called(&self, name: &'static str) {
+        self.trace.borrow_mut().push(name);
+    }
+}
+
+/// Everything in the fake is ready at once.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a fake waited"),
+    }
+}
+
+impl Ports for Fake {
+    fn describe(&self) -> Descriptor {
+        descriptor()
+    }
+
+    fn authenticate(&self, request: &Request, _: &Context, fetched: &[Fetched]) -> Authentication {
+        self.called("authenticate");
+        (self.authenticate)(request, fetched)
+    }
+
+    fn translate(&self, request: &Request, _: &Context, fetched: &[Fetched]) -> Translation {
+        self.called("translate");
+        (self.translate)(request, fetched)
+    }
+
+    fn acknowledge(&self, _: &Request, outcome: &Outcome, _: &Context) -> Response {
+        self.called("acknowledge");
+        *self.outcome.borrow_mut() = Some(outcome.clone());
+        Response {
+            status: self.answer,
+            headers: vec![("content-type".into(), "text/xml".into())],
+            body: b"<Response/>".to_vec(),
+        }
+    }
+
+    async fn profile(&self, _: &str) -> Result<Option<TenantProfile>, StoreError> {
+        self.profile.clone()
+    }
+
+    async fn journal(&self, _: Envelope) -> Result<String, StoreError> {
+        self.called("journal");
+        self.journal.clone()
+    }
+
+    async fn record(
+        &self,
+        envelope: Envelope,
+        disposition: Disposition,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        self.called("record");
+        if let Some(error) = self.record_errors.borrow_mut().pop_front() {
+            return Err(error);
+        }
+        let receipts = events.iter().map(|event| Receipt {
+            event_id: format!("id of {}", event.idempotency_key),
+            idempotency_key: event.idempotency_key.clone(),
+            duplicate: false,
+            case_reference: Some("482-109-3726".into()),
+            opened: true,
+            asked: None,
+        });
+        let receipts = receipts.collect();
+        self.stored.borrow_mut().push((envelope, disposition, events));
+        Ok(receipts)
+    }
+
+    async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError> {
+        Ok(self.envelopes.iter().find(|e| e.tenant == tenant && e.id.as_deref() == Some(id)).cloned())
+    }
+
+    async fn public_cases(&self, _: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
+        self.called("public_cases");
+        assert!((1..=1000).contains(&lookup.limit));
+        Ok(vec![])
+    }
+
+    async fn variable(&self, name: &str) -> Result<String, Failure> {
+        match name {
+            "settings" => Ok(self.settings.clone()),
+            "api_tokens" => Ok(r#"{"madrid": ["first", "second"], "sevilla": ["third"]}"#.into()),
+            _ => Err("no such variable".into()),
+        }
+    }
+
+    async fn body(&self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        match &self.body {
+            Ok(body) if body.len() > limit => Err(BodyError::TooLarge),
+            body => body.clone(),
+        }
+    }
+
+    async fn send(&self, request: Outbound) -> Result<Inbound, Failure> {
+        self.called("send");
+        self.sent.borrow_mut().push(request);
+        self.sends.borrow_mut().pop_front().unwrap_or_else(|| Err("no answer".into()))
+    }
+
+    fn now(&self) -> i64 {
+        NOW
+    }
+
+    fn host_retries(&self) -> bool {
+        self.host_retries
+    }
+
+    fn log(&self, line: &str) {
+        self.lines.borrow_mut().push(line.to_owned());
+    }
+}
