@@ -72,7 +72,7 @@ pub fn compose(component: &Component, bytes: &[u8], dependencies: &[Vec<u8>]) ->
     for ((key, dependency), bytes) in component.dependencies.iter().zip(dependencies) {
         let matched: Vec<&String> = imports.iter().filter(|import| key_matches(key, import)).collect();
         if matched.is_empty() {
-            bail!("component {id} imports nothing that dependency {key} could be for; it imports {}", imports.join(", "));
+            bail!("component {id} imports nothing that dependency {key} could be for; it imports {}", list(&imports));
         }
         for import in &matched {
             if let Some((_, other)) = taken.iter().find(|(name, _)| name == *import) {
@@ -115,8 +115,8 @@ fn plug(
     let types = graph.types();
     let wanted = types[world].imports.get(import).copied().ok_or_else(|| anyhow!("no import {import}"))?;
     let Some(given) = types[dependency_world].exports.get(export).copied() else {
-        let exports: Vec<&str> = types[dependency_world].exports.keys().map(String::as_str).collect();
-        bail!("does not export {export} for the import {import}; it exports {}", exports.join(", "));
+        let exports: Vec<String> = types[dependency_world].exports.keys().cloned().collect();
+        bail!("does not export {export} for the import {import}; it exports {}", list(&exports));
     };
     SubtypeChecker::new(&mut Default::default())
         .is_subtype(given, types, wanted, types)
@@ -124,6 +124,10 @@ fn plug(
     let node = graph.alias_instance_export(dependency, export)?;
     graph.set_instantiation_argument(instance, import, node)?;
     Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 /// `ns:pkg`, `ns:pkg@1.0.0`, `ns:pkg/iface` or `ns:pkg/iface@1.0.0` against an import's full name.

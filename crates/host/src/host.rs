@@ -118,19 +118,29 @@ impl Host {
 
     /// Listens and serves until SIGTERM or SIGINT. `ready` is told the bound address.
     pub async fn serve(self, ready: impl FnOnce(SocketAddr)) -> Result<()> {
-        let stop = async {
+        let stop = Box::pin(async {
             if let Err(error) = serve::stop_signal().await {
                 tracing::error!("{error:#}");
                 std::future::pending::<()>().await;
             }
-        };
+        });
         self.serve_until(ready, stop).await
     }
 
     /// Listens and serves until `stop` resolves; then requests in flight finish and the databases are closed.
-    pub async fn serve_until(self, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<()> {
-        let listener = serve::bind(&self.options.listen).await?;
+    pub async fn serve_until(self, ready: impl FnOnce(SocketAddr), stop: serve::Stop<'_>) -> Result<()> {
+        let listener = self.bind().await?;
         ready(listener.local_addr().context("the listening socket has no address")?);
+        self.serve_on(listener, stop).await
+    }
+
+    /// Opens the listening socket of the options.
+    pub async fn bind(&self) -> Result<tokio::net::TcpListener> {
+        serve::bind(&self.options.listen).await
+    }
+
+    /// Serves on a socket from [`Host::bind`].
+    pub async fn serve_on(self, listener: tokio::net::TcpListener, stop: serve::Stop<'_>) -> Result<()> {
         let reaper = self.start_reaper();
         let served = serve::serve(Arc::clone(&self.app), listener, stop).await;
         reaper.abort();
@@ -300,7 +310,7 @@ fn load_component(
         let dependencies = component.dependencies.values().map(|dependency| read(&dependency.source)).collect::<Result<Vec<_>>>()?;
         compose::compose(component, &read(&component.source)?, &dependencies)
     });
-    let compiled = compiled.with_context(|| format!("component {id}"))?;
+    let compiled = compiled?;
     let pre = linker.instantiate_pre(&compiled).map_err(anyhow::Error::from).with_context(|| {
         format!("component {id} imports something the embedded host does not have: build it with spin-sdk 7, and leave out what is not supported")
     })?;

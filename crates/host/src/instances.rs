@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, time};
-use wasmtime::{Store, component::Accessor};
+use wasmtime::{Store, component::Accessor, format_err};
 use wasmtime_wasi_http::{
     WasiHttpView,
     p3::{
@@ -125,8 +125,8 @@ impl Function {
             Some(instance) => instance,
             None => match time::timeout(self.shared.limits.wall, self.instantiate()).await {
                 Ok(Ok(instance)) => instance,
-                Ok(Err(error)) => return self.fail(Some(reply), Failure::Instantiation, &format!("{error:#}")),
-                Err(_) => return self.fail(Some(reply), Failure::Timeout, "instantiation took too long"),
+                Ok(Err(error)) => return self.fail(Some(reply), Failure::Instantiation, &error),
+                Err(_) => return self.fail(Some(reply), Failure::Timeout, &format_err!("instantiation took too long")),
             },
         };
         instance.uses += 1;
@@ -149,16 +149,18 @@ impl Function {
                 } else {
                     Failure::Trap
                 };
-                self.fail(reply, failure, &format!("{error:?}"));
+                self.fail(reply, failure, &error);
             }
-            Err(_) => self.fail(reply, Failure::Timeout, "the request's wall time is used up"),
+            Err(_) => self.fail(reply, Failure::Timeout, &format_err!("the request's wall time is used up")),
         }
     }
 
-    /// Logs, counts and answers. The client never sees the text.
-    fn fail(&self, reply: Option<Reply>, failure: Failure, text: &str) {
+    /// Logs, counts and answers. The client never sees the text; the stack is for the log level `debug`.
+    fn fail(&self, reply: Option<Reply>, failure: Failure, error: &wasmtime::Error) {
         self.rights.metrics.failure(&self.rights.component, failure.word());
-        tracing::error!(component = &*self.rights.component, kind = failure.word(), answered = reply.is_none(), "component failed: {text}");
+        let component = &*self.rights.component;
+        tracing::error!(component, kind = failure.word(), answered = reply.is_none(), "component failed: {}", error.root_cause());
+        tracing::debug!(component, "the failure in full: {error:?}");
         if let Some(reply) = reply {
             let _ = reply.send(Err(failure));
         }
@@ -180,7 +182,7 @@ impl Function {
                 let response = accessor.with(|mut access| response.into_http(&mut access, transmitted))?;
                 forward(response, reply).await?;
             }
-            Err(code) => self.fail(reply.take(), Failure::Error, &format!("the handler returned {code:?}")),
+            Err(code) => self.fail(reply.take(), Failure::Error, &format_err!("the handler returned {code:?}")),
         }
         // Work the guest goes on with after its answer.
         poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;

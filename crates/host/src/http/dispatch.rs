@@ -19,7 +19,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -125,16 +125,13 @@ impl App {
         parts.uri = headers::absolute(parts.uri, &parts.headers).ok_or(Problem::BadRequest)?;
         headers::strip(&mut parts.headers);
         headers::set(&mut parts.headers, &parts.uri, route, &found, client);
-        let held = Held::default();
-        let body = self.read(incoming, &parts.headers, &held).await;
-        let body = body.inspect_err(|_| self.release(&held))?;
-        let result = self.run(target, Request::from_parts(parts, body)).await;
-        self.release(&held);
-        result
+        let held = Held { app: self, bytes: AtomicUsize::new(0) };
+        let body = self.read(incoming, &parts.headers, &held).await?;
+        self.run(target, Request::from_parts(parts, body)).await
     }
 
     /// Reads the whole body: a request is only given to a component, and can only be given to it again, complete.
-    async fn read<B>(&self, incoming: B, headers: &http::HeaderMap, held: &Held) -> Result<Bytes, Problem>
+    async fn read<B>(&self, incoming: B, headers: &http::HeaderMap, held: &Held<'_>) -> Result<Bytes, Problem>
     where
         B: Body<Data = Bytes> + Send + Unpin,
     {
@@ -148,7 +145,7 @@ impl App {
         timeout(self.limits.body_wait, self.collect(incoming, held)).await.map_err(|_| Problem::RequestTimeout)?
     }
 
-    async fn collect<B>(&self, mut incoming: B, held: &Held) -> Result<Bytes, Problem>
+    async fn collect<B>(&self, mut incoming: B, held: &Held<'_>) -> Result<Bytes, Problem>
     where
         B: Body<Data = Bytes> + Send + Unpin,
     {
@@ -161,7 +158,7 @@ impl App {
             if first.len() + all.len() + data.len() > self.limits.body_bytes {
                 return Err(Problem::PayloadTooLarge);
             }
-            held.0.fetch_add(data.len(), Relaxed);
+            held.bytes.fetch_add(data.len(), Relaxed);
             if self.buffered.fetch_add(data.len(), Relaxed) + data.len() > self.limits.buffered_bytes {
                 self.metrics.overloaded.fetch_add(1, Relaxed);
                 return Err(Problem::Overloaded);
@@ -179,14 +176,10 @@ impl App {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
-    fn release(&self, held: &Held) {
-        self.buffered.fetch_sub(held.0.swap(0, Relaxed), Relaxed);
-    }
-
     async fn run(&self, target: &Arc<Admitted>, request: Request<Bytes>) -> Result<Response<OutBody>, Problem> {
         let place = self.admit(target).await?;
         let again = target.quarantine.then(|| request.clone());
-        self.metrics.in_flight.fetch_add(1, Relaxed);
+        let _counted = Counted::new(&self.metrics.in_flight);
         let mut result = target.function.call(request, false, Arc::clone(&place)).await;
         if let (Err(failure), Some(mut again)) = (&result, again)
             && failure.is_the_guests()
@@ -194,7 +187,6 @@ impl App {
             again.headers_mut().insert(headers::QUARANTINE, HeaderValue::from_static(failure.word()));
             result = target.function.call(again, true, place).await;
         }
-        self.metrics.in_flight.fetch_sub(1, Relaxed);
         result.map_err(|failure| match failure {
             Failure::Timeout => Problem::ComponentTimeout,
             Failure::Instantiation => Problem::Overloaded,
@@ -213,23 +205,46 @@ impl App {
             self.metrics.overloaded.fetch_add(1, Relaxed);
             Problem::Overloaded
         };
-        if self.metrics.queued.fetch_add(1, Relaxed) >= self.limits.queued_requests as u64 {
-            self.metrics.queued.fetch_sub(1, Relaxed);
+        if self.metrics.queued.load(Relaxed) >= self.limits.queued_requests as u64 {
             return Err(full());
         }
+        let _counted = Counted::new(&self.metrics.queued);
         let waiting = async {
             let own = Arc::clone(&target.places).acquire_owned().await.ok()?;
             let all = Arc::clone(&self.places).acquire_owned().await.ok()?;
             Some(Arc::new((own, all)))
         };
-        let place = timeout(self.limits.queue_wait, waiting).await;
-        self.metrics.queued.fetch_sub(1, Relaxed);
-        place.ok().flatten().ok_or_else(full)
+        timeout(self.limits.queue_wait, waiting).await.ok().flatten().ok_or_else(full)
     }
 }
 
-#[derive(Default)]
-struct Held(AtomicUsize);
+/// Bytes of one request's body. Given back also when the client hangs up and the future is dropped.
+struct Held<'a> {
+    app: &'a App,
+    bytes: AtomicUsize,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.app.buffered.fetch_sub(self.bytes.load(Relaxed), Relaxed);
+    }
+}
+
+/// One more in a gauge, until it is dropped.
+struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    fn new(gauge: &'a AtomicU64) -> Self {
+        gauge.fetch_add(1, Relaxed);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
 
 fn static_response(fixed: &StaticResponse) -> Response<OutBody> {
     let mut response = Response::new(body::full(fixed.body.clone()));

@@ -29,11 +29,13 @@ pub async fn bind(listen: &str) -> Result<TcpListener> {
     })
 }
 
+/// Resolves when serving shall end. Boxed, so that callers in other crates don't compile the server once more.
+pub type Stop<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Serves until `stop` resolves, then lets requests in flight finish, for `limits.drain` at most.
-pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<()> {
+pub async fn serve(app: Arc<App>, listener: TcpListener, mut stop: Stop<'_>) -> Result<()> {
     let connections = Arc::new(Semaphore::new(app.limits.connections));
     let (closing, closed) = watch::channel(false);
-    let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &connections) => accepted,
