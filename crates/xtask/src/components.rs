@@ -78,8 +78,9 @@ fn compile(target: &str, components: &[&Component]) -> Result<()> {
 /// The finished component's bytes.
 fn finished(component: &Component) -> Result<Vec<u8>> {
     let file = compiled_file(component);
-    let bytes = std::fs::read(&file)
-        .with_context(|| format!("cargo built no {}: is its crate-type [\"cdylib\"]?", layout::relative(&file).display()))?;
+    let bytes = std::fs::read(&file).with_context(|| {
+        format!("cargo built no {}: is its crate-type [\"cdylib\"]?", layout::relative(&file).display())
+    })?;
     match component.kind {
         Kind::Connector => {
             let bytes = wit::wrap(&bytes).with_context(|| format!("cannot wrap {} as a component", component.name))?;

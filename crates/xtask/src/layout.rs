@@ -142,11 +142,7 @@ mod tests {
     #[test]
     fn the_folder_walk_finds_every_kind_of_component() {
         let all = components().unwrap();
-        for (name, kind) in [
-            ("gateway", Kind::Service),
-            ("api", Kind::Service),
-            ("store-sqlite", Kind::Store),
-        ] {
+        for (name, kind) in [("gateway", Kind::Service), ("api", Kind::Service), ("store-sqlite", Kind::Store)] {
             assert!(all.iter().any(|c| c.name == name && c.kind == kind), "{name} is missing");
         }
         assert!(all.iter().any(|c| c.kind == Kind::Connector));

@@ -66,15 +66,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
-        Command::Up { args } => run::up(&args),
-        Command::Build { all } => components::build().and_then(|()| if all { run::build_program() } else { Ok(()) }),
+        Command::Up { args } => run::up(&args).map(done),
+        Command::Build { all } => {
+            components::build().and_then(|()| if all { run::build_program() } else { Ok(()) }).map(done)
+        }
         Command::Test(options) => test::run(&options),
-        Command::Bench { args } => bench::run(&args),
-        Command::Tidy => tidy::run(),
+        Command::Bench { args } => bench::run(&args).map(done),
+        Command::Tidy => tidy::run().map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

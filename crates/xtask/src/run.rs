@@ -7,7 +7,12 @@ use std::process::Command;
 /// Builds the program.
 pub(crate) fn build_program() -> Result<()> {
     progress::run_visible(
-        Command::new(components::cargo()).current_dir(layout::root()).args(["build", "--release", "--package", "ventanilla"]),
+        Command::new(components::cargo()).current_dir(layout::root()).args([
+            "build",
+            "--release",
+            "--package",
+            "ventanilla",
+        ]),
         "building the program (the first time on a machine this takes minutes)",
     )
 }

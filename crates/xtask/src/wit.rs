@@ -64,7 +64,8 @@ mod tests {
     /// A component that imports a function `clock:wall/now` and exports nothing.
     fn importing(package: &str) -> Vec<u8> {
         let mut resolve = Resolve::default();
-        let text = format!("package {package}@1.0.0; interface types {{ now: func() -> u64; }} world w {{ import types; }}");
+        let text =
+            format!("package {package}@1.0.0; interface types {{ now: func() -> u64; }} world w {{ import types; }}");
         let id = resolve.push_str("test.wit", &text).unwrap();
         let world = resolve.select_world(&[id], Some("w")).unwrap();
         let mut module = wat_module();

@@ -1,2 +1,0 @@
-//! Stub.
-pub(crate) fn run() -> anyhow::Result<()> { Ok(()) }
