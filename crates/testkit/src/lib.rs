@@ -19,6 +19,7 @@
 //! | `answer.http` | what the provider is answered | `BLESS=1` |
 //! | `context.json` | optional: members that replace those of the shared one | a person |
 //! | `receipts.json` | optional: the receipts the store gave, instead of the suite's | a person |
+//! | `found.json` | optional: the public cases a look-up finds | a person |
 //! | `fetched/*.http` | optional: answers to what the connector asks to be fetched | a person |
 //!
 //! `BLESS=1 cargo test --release -p <connector>` rewrites what `BLESS=1` writes; the reviewer reads the diff.
@@ -61,6 +62,7 @@
 //! `{"events": [...]}` and, when the translation is degraded, `"degraded": "why"`. An event is the public JSON of `channel_sdk::json`
 //! with what only the store sees: `"sender_scheme"`, `"claimed"`, `"threading": {"key": "CA0123"}` (or `{"existing": …}`, `{"correspondence": {…}}`;
 //! absent is detached), `"department"`, `"task"`, `"asks_about"`. A handshake is `{"handshake": {…}}`: its checks, and its answer is `answer.http`.
+//! A public question is `{"lookup": {…}}`.
 //!
 //! ## `fetched/*.http`
 //!
@@ -74,3 +76,4 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "an aid of tests: its panics are failed tests")]
 
 pub mod connector_suite;
+pub mod store_suite;

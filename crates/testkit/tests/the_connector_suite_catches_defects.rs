@@ -32,9 +32,21 @@ impl<const DEFECT: u8> Guest for Model<DEFECT> {
             vendor: if DEFECT == WRONG_VENDOR { "other" } else { "echo" }.into(),
             title: "Model".into(),
             stability: Stability::Development,
-            settings: vec![SettingSpec { name: "key".into(), secret: true, required: true, description: "signs".into() }],
+            settings: vec![SettingSpec {
+                name: "key".into(),
+                secret: true,
+                required: true,
+                description: "signs".into(),
+            }],
             routes: vec![RouteSpec { methods: vec!["POST".into()], suffix: "/in".into(), purpose: "messages".into() }],
-            capability: Capability { reply: DEFECT == RENDERS_A_SECRET, reply_window_s: None, max_text: None, subject: false, can_start: false, attachments: false },
+            capability: Capability {
+                reply: DEFECT == RENDERS_A_SECRET,
+                reply_window_s: None,
+                max_text: None,
+                subject: false,
+                can_start: false,
+                attachments: false,
+            },
             strength: Strength::Signature,
             max_body: 4_096,
             hosts: vec!["echo.example".into()],
@@ -43,7 +55,10 @@ impl<const DEFECT: u8> Guest for Model<DEFECT> {
 
     fn authenticate(request: Request, _: Context, _: Vec<Fetched>) -> Authentication {
         let Some(tag) = request.headers.iter().find(|header| header.name == "x-tag") else {
-            return Authentication::Refuse(Refusal { reason: RefusalReason::MissingSignature, detail: "no x-tag".into() });
+            return Authentication::Refuse(Refusal {
+                reason: RefusalReason::MissingSignature,
+                detail: "no x-tag".into(),
+            });
         };
         let signed = if DEFECT == SIGNS_A_PART { &b"id=1&text=hola"[..] } else { &request.body };
         Authentication::Check(vec![Check {
@@ -62,7 +77,8 @@ impl<const DEFECT: u8> Guest for Model<DEFECT> {
     fn translate(request: Request, _: Context, _: Vec<Fetched>) -> Translation {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         assert!(DEFECT != PANICS_ON_A_BYTE || !body.contains('!'), "a byte");
-        let field = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
+        let field =
+            |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned);
         let Some(id) = field("id").filter(|id| !id.is_empty() || DEFECT == EMPTY_KEY) else {
             assert!(DEFECT != PANICS_ON_A_CUT, "cut short");
             return Translation::Degraded((Vec::new(), "no id".into()));
@@ -99,7 +115,13 @@ impl<const DEFECT: u8> Guest for Model<DEFECT> {
     fn render(_: Outgoing, _: Context) -> Result<Vec<Call>, Refusal> {
         if DEFECT == RENDERS_A_SECRET {
             let url = vec![Part::Literal(b"https://elsewhere.example/".to_vec())];
-            return Ok(vec![Call { method: "POST".into(), url, headers: vec![], body: vec![], message_id_pointer: None }]);
+            return Ok(vec![Call {
+                method: "POST".into(),
+                url,
+                headers: vec![],
+                body: vec![],
+                message_id_pointer: None,
+            }]);
         }
         Err(Refusal { reason: RefusalReason::Unsupported, detail: "no replies".into() })
     }

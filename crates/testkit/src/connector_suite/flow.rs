@@ -1,7 +1,7 @@
 //! The way of a request, as the gateway goes it, without its clock, its network and its store.
 
 use channel_sdk::types::{
-    Authentication, Check, Event, Fetch, Fetched, Handshake, Outcome, Refusal, RefusalReason, Response, Scheme,
+    Authentication, Check, Event, Fetch, Fetched, Handshake, Lookup, Outcome, Refusal, RefusalReason, Response, Scheme,
     Translation,
 };
 
@@ -19,6 +19,8 @@ pub(super) enum Ending {
     Events(Vec<Event>, Option<String>),
     /// A challenge, answered.
     Handshake(Handshake),
+    /// A public question.
+    Lookup(Lookup),
     /// Not accepted.
     Refused(Refusal),
 }
@@ -53,6 +55,7 @@ fn outcome(story: &Story, ending: &Ending) -> Outcome {
         Ending::Events(events, None) => Outcome::Accepted(story.receipts(events)),
         Ending::Events(events, Some(_)) => Outcome::Quarantined(story.receipts(events)),
         Ending::Refused(refusal) => Outcome::Refused(refusal.clone()),
+        Ending::Lookup(_) => Outcome::Found(story.found.clone()),
         Ending::Handshake(_) => Outcome::Accepted(Vec::new()),
     }
 }
@@ -98,6 +101,7 @@ fn ending(
         Authentication::Refuse(refusal) => return Ok(Ending::Refused(refusal)),
         Authentication::Unsigned(reason) if !story.allow_unsigned => return refused(RefusalReason::Unsigned, reason),
         Authentication::Unsigned(_) => {}
+        Authentication::Lookup(lookup) => return Ok(Ending::Lookup(lookup)),
     }
     let mut translation = subject.translate(&story.request, &story.context, &fetched)?;
     for _ in 0..ROUNDS {

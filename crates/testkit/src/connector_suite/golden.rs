@@ -28,6 +28,10 @@ fn files(run: &Run) -> Vec<(&'static str, Option<Vec<u8>>)> {
             }
             (Some(pretty(&Value::Object(document))), None)
         }
+        Ending::Lookup(lookup) => {
+            let lookup = serde_json::to_value(lookup).unwrap_or_default();
+            (Some(pretty(&json!({"lookup": lookup}))), None)
+        }
         Ending::Handshake(handshake) => {
             let checks: Vec<Value> = handshake.checks.iter().map(check).collect();
             (Some(pretty(&json!({"handshake": {"checks": checks, "mac": handshake.mac.is_some()}}))), None)

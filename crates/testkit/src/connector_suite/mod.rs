@@ -84,7 +84,7 @@ fn trapped(trap: &Trap, how: &str) -> String {
 fn events_of(run: &Run) -> &[Event] {
     match &run.ending {
         Ending::Events(events, _) => events,
-        Ending::Handshake(_) | Ending::Refused(_) => &[],
+        Ending::Handshake(_) | Ending::Lookup(_) | Ending::Refused(_) => &[],
     }
 }
 
@@ -426,6 +426,7 @@ impl<C: Guest> Suite<C> {
                 references: Vec::new(),
                 last_inbound_at: None,
                 automatic: false,
+                answers: None,
                 now: 0,
             };
             match self.native.render(&message, &self.data.context) {
@@ -468,6 +469,7 @@ impl<C: Guest> Suite<C> {
             references: Vec::new(),
             last_inbound_at: None,
             automatic: true,
+            answers: None,
             now: i64::MAX,
         };
         match self.native.render(&probe, &self.data.context) {

@@ -105,7 +105,7 @@ pub(super) fn answer(outcome: &Outcome, answer: &Response) -> Vec<String> {
         answer.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     };
     let fits = match outcome {
-        Outcome::Accepted(_) | Outcome::Quarantined(_) => (200..300).contains(&status),
+        Outcome::Accepted(_) | Outcome::Quarantined(_) | Outcome::Found(_) => (200..300).contains(&status),
         Outcome::Refused(_) => (400..500).contains(&status),
         Outcome::Unavailable(_) => status == 503,
     };
@@ -248,7 +248,7 @@ pub(super) fn leaks(shown: &str, secrets: &Secrets) -> Vec<String> {
 pub(super) fn secrecy_of(run: &Run, request: &Request, secrets: &Secrets) -> Vec<String> {
     let events: &[Event] = match &run.ending {
         Ending::Events(events, _) => events,
-        Ending::Handshake(_) | Ending::Refused(_) => &[],
+        Ending::Handshake(_) | Ending::Lookup(_) | Ending::Refused(_) => &[],
     };
     let mut breaches = secrecy(events, &run.answer, secrets, &request.headers);
     let shown = |check: &Check| {

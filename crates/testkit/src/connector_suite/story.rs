@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use channel_sdk::json;
 use channel_sdk::types::{
-    CaseState, CaseStatus, Context, Event, Fetched, Header, Receipt, Request, Setting, Threading,
+    CaseState, CaseStatus, Context, Event, Fetched, Header, PublicCase, Receipt, Request, Setting, Threading,
 };
 use serde_json::{Map, Value};
 
@@ -32,6 +32,8 @@ pub(super) struct Story {
     /// Answers to what the connector asks to be fetched, by URL.
     pub(super) fetched: Vec<Fetched>,
     pub(super) receipts: Option<Vec<Receipt>>,
+    /// What a public question finds.
+    pub(super) found: Vec<PublicCase>,
 }
 
 /// What a connector's `testdata` has.
@@ -111,10 +113,8 @@ fn story(folder: &Path, shared: &Map<String, Value>, secrets: &Secrets) -> Resul
     let (context, received_at, allow_unsigned) = context(&members, secrets).map_err(say)?;
     let bytes = fs::read(folder.join("request.http")).map_err(|error| say(format!("request.http: {error}")))?;
     let request = request(&bytes, &context, received_at).map_err(|problem| say(format!("request.http: {problem}")))?;
-    let receipts = match fs::read(folder.join("receipts.json")) {
-        Err(_) => None,
-        Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| say(format!("receipts.json: {error}")))?),
-    };
+    let receipts = optional(&folder.join("receipts.json")).map_err(say)?;
+    let found = optional(&folder.join("found.json")).map_err(say)?.unwrap_or_default();
     Ok(Story {
         fetched: fetched(folder).map_err(say)?,
         name: name.clone(),
@@ -123,7 +123,15 @@ fn story(folder: &Path, shared: &Map<String, Value>, secrets: &Secrets) -> Resul
         context,
         allow_unsigned,
         receipts,
+        found,
     })
+}
+
+fn optional<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    match fs::read(path) {
+        Err(_) => Ok(None),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("{}: {error}", path.display())),
+    }
 }
 
 fn object(path: &Path) -> Result<Map<String, Value>, String> {
