@@ -14,7 +14,10 @@ pub mod hub;
 pub mod json;
 pub mod json_access;
 pub mod language;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod menu;
+pub mod multipart;
 pub mod phrases;
 pub mod reference;
 pub mod refusal;
