@@ -36,8 +36,8 @@ fn body(request: &Request, receipts: &[Receipt], context: &Context) -> Value {
             let is_open = time::is_open(&context.profile, request.received_at);
             routing(report.department(context), is_open, reference, context)
         }
-        _ => match reference.and_then(|reference| reference::parse(reference).ok()) {
-            Some(bare) => json!({"ok": true, "reference": reference::format(&bare)}),
+        _ => match reference.and_then(shown) {
+            Some(reference) => json!({"ok": true, "reference": reference}),
             None => json!({"ok": true}),
         },
     }
@@ -52,9 +52,7 @@ fn routing(department: Option<&Department>, is_open: bool, reference: Option<&st
     targets.extend(last.into_iter().find_map(|name| setting(context, name)).map(str::to_owned));
     targets.dedup();
     let seconds: u32 = setting(context, "ring_timeout_s").and_then(|value| value.parse().ok()).unwrap_or(25);
-    let extra = reference
-        .and_then(|reference| reference::parse(reference).ok())
-        .map(|bare| format!("X-Case-Reference: {}\r\n", reference::format(&bare)));
+    let extra = reference.and_then(shown).map(|reference| format!("X-Case-Reference: {reference}\r\n"));
     let routes: Vec<Value> = targets
         .into_iter()
         .map(|uri| {
@@ -66,6 +64,12 @@ fn routing(department: Option<&Department>, is_open: bool, reference: Option<&st
         })
         .collect();
     json!({"version": "1.0", "routing": "serial", "routes": routes})
+}
+
+/// A reference in groups. Nothing but digits may get into a SIP header.
+fn shown(reference: &str) -> Option<String> {
+    let bare: String = reference.chars().filter(|character| *character != '-').collect();
+    bare.bytes().all(|byte| byte.is_ascii_digit()).then(|| reference::format(&bare)).filter(|shown| !shown.is_empty())
 }
 
 /// A department's SIP URI, or its number behind the operator's gateway to the telephone network.

@@ -87,3 +87,6 @@ fn settings() -> Vec<SettingSpec> {
 }
 
 channel_sdk::export_connector!(Sip);
+
+#[cfg(test)]
+testkit::connector_suite!(Sip);

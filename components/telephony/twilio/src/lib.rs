@@ -106,3 +106,6 @@ fn routes() -> Vec<RouteSpec> {
 }
 
 channel_sdk::export_connector!(Twilio);
+
+#[cfg(test)]
+testkit::connector_suite!(Twilio);

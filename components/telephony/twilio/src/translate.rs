@@ -80,7 +80,8 @@ fn base(webhook: &Webhook, kind: Kind, key: String) -> Event {
     if webhook.is_inbound() {
         event.sender = webhook.caller().handle();
         event.sender_name = webhook.filled("CallerName");
-        if event.sender.is_none() {
+        // Recording and transcription callbacks say nothing of the caller, which is not the same.
+        if event.sender.is_none() && (webhook.get("From").is_some() || webhook.get("Caller").is_some()) {
             event.flags.push("withheld".into());
         }
     }
