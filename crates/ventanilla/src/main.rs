@@ -1,3 +1,77 @@
-//! Program.
+//! `ventanilla`: serves the whole application from one process, and looks into a running one.
+//!
+//! Read in this order: `cli` (what it offers), `up` (serving), `client` (how the other commands reach a server), then one
+//! module per command. `dialects` has the callers it can play; nothing else here knows a provider.
 
-fn main() {}
+mod call;
+mod cases;
+mod cli;
+mod client;
+mod config;
+mod dialects;
+mod failure;
+mod log;
+mod output;
+mod state;
+mod tenant;
+mod up;
+
+use clap::{CommandFactory, FromArgMatches};
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let result = Cli::from_arg_matches(&matches).map_err(anyhow::Error::from).and_then(|cli| run(cli, &matches));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            failure::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
+    let target = cli.target;
+    match cli.command {
+        Command::Up(options) => up::run(options, target.data),
+        Command::Cases(options) => cases::list(&target.client()?, &options),
+        Command::Case(options) => cases::show(&target.client()?, &options),
+        Command::Events(options) => log::events(&target.client()?, &options),
+        Command::Envelopes(options) => log::envelopes(&target.client()?, &options),
+        Command::Replay(options) => log::replay(&target.client()?, &options),
+        Command::Call(options) => {
+            let steps = matches.subcommand_matches("call").map(call::steps_in_order).unwrap_or_default();
+            call::run(&target, &options, steps)
+        }
+        Command::Config { command: cli::ConfigCommand::Check(options) } => config::check(&target, &options),
+        Command::Tenant { command } => tenant::run(&target, &command),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ventanilla", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_says_what_it_is_for() {
+        fn walk(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

@@ -1,0 +1,266 @@
+//! The command line: its help is the manual.
+
+use crate::client::{Client, Target};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// One window for every channel of a public administration.
+///
+/// Telephone calls, e-mail, messages, forms and posts reach an administration through connectors and become cases.
+/// `ventanilla up` serves the whole application on this machine; the other commands look into a running one.
+#[derive(Parser)]
+#[command(
+    name = "ventanilla",
+    version,
+    after_long_help = "FIRST STEPS\n  \
+        ventanilla up                        serve on 127.0.0.1:3000 with the demo tenant\n  \
+        ventanilla call --press 1            place a telephone call (in another terminal)\n  \
+        ventanilla cases                     see the case it opened\n\n\
+        FILES\n  \
+        spin.toml                            what is served where, and by which components\n  \
+        .env                                 SPIN_VARIABLE_NAME=value lines\n  \
+        .ventanilla/                         databases, compiled components, demo.json\n\n\
+        ENVIRONMENT\n  \
+        SPIN_VARIABLE_<NAME>                 a variable of spin.toml\n  \
+        VENTANILLA_URL, _TOKEN, _TENANT      defaults of --url, --token and --tenant\n\n\
+        EXIT STATUS\n  \
+        0 success, 1 failure, 2 wrong usage"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) target: TargetOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which server and whose cases.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TargetOptions {
+    /// The server [default: where `ventanilla up` last served from this data folder, else http://127.0.0.1:3000].
+    #[arg(long, global = true, env = "VENTANILLA_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// API token of the tenant [default: the demo tenant's].
+    #[arg(long, global = true, env = "VENTANILLA_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// The administration [default: demo].
+    #[arg(long, global = true, env = "VENTANILLA_TENANT", value_name = "CODE")]
+    pub(crate) tenant: Option<String>,
+    /// Folder with databases, compiled components and demo.json.
+    #[arg(long, global = true, env = "VENTANILLA_DATA", value_name = "FOLDER", default_value = ".ventanilla")]
+    pub(crate) data: PathBuf,
+}
+
+impl TargetOptions {
+    /// Options and files put together.
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        Target::find(self)
+    }
+
+    /// A client of that server.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(self.target()?))
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve the application described by spin.toml until interrupted.
+    ///
+    /// When no connector has settings for any tenant, the tenant `demo` is set up: an invented municipality, with secrets
+    /// made on this machine and kept in demo.json in the data folder. Variables given by the environment, --env-file or
+    /// --variable always win.
+    Up(UpOptions),
+    /// List cases, newest first.
+    Cases(CasesOptions),
+    /// Show one case with its events, tasks, notes and history.
+    Case(CaseOptions),
+    /// List events, oldest first.
+    Events(EventsOptions),
+    /// List envelopes (raw requests as received), newest first.
+    Envelopes(EnvelopesOptions),
+    /// Translate stored envelopes again, after a connector has been repaired.
+    ///
+    /// Without an id every quarantined envelope of the tenant is replayed. What was stored before stays once.
+    Replay(ReplayOptions),
+    /// Play a caller: place a signed telephone call and walk through the menu.
+    ///
+    /// Prints what is said and does what it is told, in the order of --say, --press and --script. At a terminal it asks
+    /// when the script is used up; otherwise it stays silent, as a caller who waits.
+    Call(CallOptions),
+    /// Check the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Show and change what administrations say about themselves.
+    Tenant {
+        #[command(subcommand)]
+        command: TenantCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct UpOptions {
+    /// Address and port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: String,
+    /// Which store: components with such a profile in spin.toml use it, others stay as they are.
+    #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "sqlite")]
+    pub(crate) profile: String,
+    /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Print one line of JSON when it serves, and logs as JSON on standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Give a variable of spin.toml a value; wins over the environment. May be repeated.
+    #[arg(long = "variable", value_name = "NAME=VALUE")]
+    pub(crate) variables: Vec<String>,
+    /// The application.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// Test aid: the clock that components see starts here (RFC 3339) and runs on.
+    #[arg(long, value_name = "TIME", help_heading = "Test aids")]
+    pub(crate) clock: Option<String>,
+    /// Test aid: send every outbound request of a component to this address, in absolute form and without TLS.
+    #[arg(long, value_name = "http://ADDRESS:PORT", help_heading = "Test aids")]
+    pub(crate) outbound_via: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct CasesOptions {
+    /// Only these: new, open, pending, resolved or closed.
+    #[arg(long)]
+    pub(crate) status: Option<String>,
+    /// Only those of this channel, e.g. telephony.
+    #[arg(long)]
+    pub(crate) channel: Option<String>,
+    /// Words in subject, text, name, handle or reference.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) q: Option<String>,
+    /// At most so many (1 to 500).
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Keep showing cases as they are opened or change.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// One case per line, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CaseOptions {
+    /// The case's reference, with or without dashes.
+    pub(crate) reference: String,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EventsOptions {
+    /// Only those of this connector, as channel/vendor.
+    #[arg(long)]
+    pub(crate) connector: Option<String>,
+    /// Keep showing events as they come.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// One event per line, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EnvelopesOptions {
+    /// Only these: pending, accepted or quarantined.
+    #[arg(long)]
+    pub(crate) disposition: Option<String>,
+    /// At most so many (1 to 500).
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// One envelope per line, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ReplayOptions {
+    /// Ids of envelopes; all quarantined ones if absent.
+    pub(crate) envelopes: Vec<String>,
+    /// One result per line, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CallOptions {
+    /// The webhook to call [default: the tenant's own on the server].
+    #[arg(value_name = "WEBHOOK")]
+    pub(crate) webhook: Option<String>,
+    /// The secret to sign with [default: the demo tenant's].
+    #[arg(long, env = "VENTANILLA_SECRET", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+    /// The caller's number; `anonymous` withholds it.
+    #[arg(long, default_value = "+34600000001", value_name = "NUMBER")]
+    pub(crate) from: String,
+    /// The number called.
+    #[arg(long, default_value = "+34910000000", value_name = "NUMBER")]
+    pub(crate) to: String,
+    /// Say this when asked. May be repeated, in order with --press.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) say: Vec<String>,
+    /// Key these digits when asked. May be repeated, in order with --say.
+    #[arg(long, value_name = "DIGITS")]
+    pub(crate) press: Vec<String>,
+    /// File with one step per line: `say TEXT`, `press DIGITS`, `wait` or `hang-up`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+    /// Hang up when the steps are used up, at the next question.
+    #[arg(long)]
+    pub(crate) hang_up: bool,
+    /// What becomes of a call put through: answered, no-answer, busy or failed.
+    #[arg(long, default_value = "answered", value_parser = ["answered", "no-answer", "busy", "failed"])]
+    pub(crate) dial: String,
+    /// Each step of the call as a line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show, per tenant and connector, the URL to give to the provider, what is missing or misspelt, and try it.
+    ///
+    /// The test sends a request with a wrong signature, which must be refused, and, where the secret is at hand and the
+    /// provider has a request that opens no case, a rightly signed one, which must be accepted.
+    Check(CheckOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct CheckOptions {
+    /// The application whose connectors are checked.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Create or replace a tenant's profile: departments, languages, menu, opening hours.
+    Apply {
+        /// Profile as JSON (`ventanilla tenant export` shows one); `-` reads standard input.
+        file: PathBuf,
+    },
+    /// List the tenants the token opens.
+    List,
+    /// Print the tenant's profile as JSON.
+    Export,
+}

@@ -1,0 +1,75 @@
+//! `ventanilla tenant`: profiles of administrations.
+
+use crate::cli::{TargetOptions, TenantCommand};
+use crate::failure::failure;
+use crate::output::{clean, items, text};
+use anyhow::{Context, Result};
+use channel_sdk::json::parse_profile;
+use serde_json::Value;
+use std::io::Read;
+use std::path::Path;
+
+/// Runs one of the subcommands.
+pub(crate) fn run(options: &TargetOptions, command: &TenantCommand) -> Result<()> {
+    match command {
+        TenantCommand::Apply { file } => apply(options, file),
+        TenantCommand::List => {
+            let answer = options.client()?.ask("GET", "/api/tenants", None)?;
+            items(&answer, "/tenants")
+                .iter()
+                .filter_map(Value::as_str)
+                .for_each(|tenant| println!("{}", clean(tenant)));
+            Ok(())
+        }
+        TenantCommand::Export => {
+            println!("{:#}", options.client()?.get("profile", &[])?);
+            Ok(())
+        }
+    }
+}
+
+/// The profile says which tenant it is; `--tenant` may only agree.
+fn apply(options: &TargetOptions, file: &Path) -> Result<()> {
+    let profile = read(file)?;
+    let tenant = text(&profile, "/tenant").to_owned();
+    if options.tenant.as_ref().is_some_and(|named| *named != tenant) {
+        return Err(failure(
+            format!("{} is the profile of {tenant:?}, not of the tenant named", file.display()),
+            "leave --tenant out, or correct \"tenant\" in the file",
+        ));
+    }
+    let options = TargetOptions { tenant: Some(tenant.clone()), ..options.clone() };
+    options.client()?.send("PUT", "profile", &profile)?;
+    println!("applied the profile of {tenant}; it is in force within seconds");
+    Ok(())
+}
+
+/// Reads and checks a profile, so that a mistake is told with the file's name and before anything is sent.
+fn read(file: &Path) -> Result<Value> {
+    let mut source = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_string(&mut source).context("cannot read standard input")?;
+    } else {
+        source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let profile: Value = serde_json::from_str(&source).with_context(|| format!("{} is not JSON", file.display()))?;
+    parse_profile(&profile).map_err(|error| {
+        failure(format!("{}: {error}", file.display()), "see `ventanilla tenant export` for a profile that works")
+    })?;
+    Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_in_a_profile_is_told_with_file_and_place() {
+        let file = std::env::temp_dir().join(format!("ventanilla-profile-{}.json", std::process::id()));
+        std::fs::write(&file, r#"{"tenant": "x", "name": "X", "languages": ["es"], "departments": [{"code": 7}]}"#)
+            .unwrap();
+        let error = read(&file).unwrap_err().to_string();
+        assert!(error.contains("ventanilla-profile") && error.contains("departments[0]"), "{error}");
+        std::fs::remove_file(file).unwrap();
+    }
+}

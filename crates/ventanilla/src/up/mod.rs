@@ -1,0 +1,255 @@
+//! `ventanilla up`: sets up what is missing, says loudly what is unusual, and serves.
+
+mod demo;
+mod setup;
+
+use crate::cli::UpOptions;
+use crate::failure::failure;
+use crate::state::{self, DEMO, State};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use serde_json::{Value, json};
+pub(crate) use setup::connectors;
+use setup::{Connector, Setup};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use ventanilla_host::manifest::Manifest;
+use ventanilla_host::variables::Variables;
+use ventanilla_host::{Host, Options, Progress, logs};
+
+/// Serves until interrupted.
+pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
+    logs::init(if options.json { logs::Format::Json } else { logs::Format::Human }, "info");
+    make_private(&data)?;
+    let listen = concrete(&options.listen)?;
+    let url = format!("http://{}", reachable(listen));
+    let mut host_options = host_options(&options, &data, listen)?;
+    let manifest = Manifest::load(&options.manifest, host_options.profile.as_deref())?;
+    let operator = Variables::resolve(&manifest, &host_options)?;
+    let connectors = connectors(&manifest);
+    let mut state = State::load(&data)?;
+    state.url = Some(url.clone());
+
+    let mut setup = Setup::plan(&connectors, |name| operator.get(name), &mut state, &url)?;
+    host_options.variables.append(&mut setup.variables);
+    setup.warnings.iter().for_each(|warning| notice(warning));
+    test_aids(&options);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(async {
+        let mut host = load(&host_options).await?;
+        if setup.demo {
+            let incomplete = demo::complete_settings(&host, &connectors, &mut state).await?;
+            if incomplete {
+                // The connectors have said which secrets they need; these are variables, so they are given at a new start.
+                host.close().await;
+                setup.give_settings(&connectors, &state, &mut host_options.variables);
+                host = load(&host_options).await?;
+            }
+        }
+        let mut tenants = setup.tenants.clone();
+        if let Some(token) = &setup.operator_token {
+            tenants.extend(demo::ensure_profile(&host, token, &setup.tenants).await?);
+        }
+        tenants.sort();
+        tenants.dedup();
+        state.save(&data)?;
+        let told = Told { url: &url, tenants: &tenants, connectors: &connectors, state: &state, data: &data };
+        let json = options.json;
+        host.serve(move |_| if json { told.machines() } else { told.people() }).await
+    })
+}
+
+/// Compiling is long work: it is neither done on a thread that serves nor silently.
+async fn load(options: &Options) -> Result<Host> {
+    let options = options.clone();
+    tokio::task::spawn_blocking(move || Host::load(options)).await.context("loading stopped")?
+}
+
+/// What the host is told.
+fn host_options(options: &UpOptions, data: &Path, listen: SocketAddr) -> Result<Options> {
+    let mut host = Options::new(&options.manifest);
+    host.listen = listen.to_string();
+    host.data_dir = data.to_path_buf();
+    host.profile = (options.profile != "sqlite").then(|| options.profile.clone());
+    host.env_file = options.env_file.clone().or_else(|| Some(PathBuf::from(".env")).filter(|file| file.is_file()));
+    for variable in &options.variables {
+        let (name, value) =
+            variable.split_once('=').ok_or_else(|| failure("--variable without =", "write --variable NAME=VALUE"))?;
+        host.variables.push((name.to_owned(), value.to_owned()));
+    }
+    host.clock = options.clock.as_deref().map(clock).transpose()?;
+    host.outbound_via = options.outbound_via.as_deref().map(outbound_via).transpose()?;
+    if !options.json {
+        host.progress = Some(Arc::new(|progress: Progress<'_>| {
+            if let Progress::Compiling { component } = progress {
+                eprintln!("compiling {component} (kept for the next start)");
+            }
+        }));
+    }
+    Ok(host)
+}
+
+fn clock(text: &str) -> Result<SystemTime> {
+    channel_sdk::json::parse_instant(text)
+        .and_then(|millis| u64::try_from(millis).ok())
+        .and_then(|millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)))
+        .ok_or_else(|| {
+            failure(format!("--clock {text:?} is not a time"), "write RFC 3339, e.g. --clock 2026-03-01T09:30:00Z")
+        })
+}
+
+fn outbound_via(text: &str) -> Result<String> {
+    let address = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).unwrap_or_default();
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() && !host.contains('/') => {
+            Ok(address.to_owned())
+        }
+        _ => Err(failure(
+            format!("--outbound-via {text:?} is not an address"),
+            "write --outbound-via http://127.0.0.1:8080 (no path, no https)",
+        )),
+    }
+}
+
+/// The address with a real port: settings name the URL, so it must be known before anything is loaded.
+fn concrete(listen: &str) -> Result<SocketAddr> {
+    let wrong = || {
+        failure(format!("--listen {listen:?} is not an address"), "write ADDRESS:PORT, e.g. --listen 127.0.0.1:3000")
+    };
+    let address = listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
+    if address.port() != 0 {
+        return Ok(address);
+    }
+    let taken = TcpListener::bind(address).with_context(|| format!("no free port on {address}"))?;
+    taken.local_addr().context("no free port")
+}
+
+/// Where this machine reaches a server that listens on all addresses.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let mut address = listen;
+    if listen.ip().is_unspecified() {
+        address.set_ip(if listen.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+/// The data folder holds what citizens said and secrets: for its owner only.
+fn make_private(data: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data).map_err(|error| {
+        failure(format!("cannot create the data folder {}: {error}", data.display()), "choose another with --data")
+    })
+}
+
+/// Said where nobody can miss it, whatever the log level.
+fn notice(text: &str) {
+    eprintln!("NOTICE: {text}");
+}
+
+fn test_aids(options: &UpOptions) {
+    if let Some(clock) = &options.clock {
+        notice(&format!(
+            "TEST AID --clock: components see {clock} and later, not the real time; never with real citizens"
+        ));
+    }
+    if let Some(address) = &options.outbound_via {
+        notice(&format!(
+            "TEST AID --outbound-via: every outbound request goes to {address} without TLS; never with real secrets"
+        ));
+    }
+}
+
+/// One request to the application, not over a socket.
+async fn ask(host: &Host, method: &str, path: &str, token: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default())?;
+    let answer = host.call(request).await?;
+    let status = answer.status().as_u16();
+    Ok((status, serde_json::from_slice(answer.body()).unwrap_or_default()))
+}
+
+/// What is said when it serves.
+struct Told<'a> {
+    url: &'a str,
+    tenants: &'a [String],
+    connectors: &'a [Connector],
+    state: &'a State,
+    data: &'a Path,
+}
+
+impl Told<'_> {
+    fn machines(&self) {
+        println!("{}", json!({"ready": true, "url": self.url, "tenants": self.tenants}));
+    }
+
+    fn people(&self) {
+        let url = self.url;
+        println!("\nVentanilla serves on {url}\n");
+        println!("  tenants    {}", if self.tenants.is_empty() { "none".to_owned() } else { self.tenants.join(", ") });
+        println!("  data       {}", self.data.display());
+        println!("  API        {url}/api/openapi.json");
+        println!("  metrics    {url}/metrics");
+        if !self.tenants.iter().any(|tenant| tenant == DEMO) {
+            println!("\nWhat is missing, and the URLs to give to the providers: {} config check", self.program());
+            return;
+        }
+        for connector in self.connectors.iter().filter(|c| self.state.settings.contains_key(&c.variable)) {
+            println!("  webhook    {url}/{}/{}/{DEMO}", connector.channel, connector.vendor);
+        }
+        if let Some(token) = &self.state.token {
+            println!("  API token  {token}  (of tenant {DEMO}; kept in {})", State::file(self.data).display());
+        }
+        let program = self.program();
+        println!("\nA first case, in another terminal:\n  {program} call --press 1 --hang-up\n  {program} cases\n");
+    }
+
+    /// As it has to be typed here.
+    fn program(&self) -> String {
+        let exe = std::env::current_exe().unwrap_or_else(|_| "ventanilla".into());
+        let here = std::env::current_dir().unwrap_or_default();
+        let mut text = exe.strip_prefix(&here).unwrap_or(&exe).display().to_string();
+        if self.data != Path::new(".ventanilla") {
+            text.push_str(&format!(" --data {}", self.data.display()));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_of_an_option_is_refused_with_an_example() {
+        for error in [
+            clock("yesterday").unwrap_err(),
+            outbound_via("https://x:1").unwrap_err(),
+            outbound_via("http://x").unwrap_err(),
+            outbound_via("http://x:1/path").unwrap_err(),
+            concrete("3000").unwrap_err(),
+        ] {
+            assert!(error.to_string().starts_with("--"), "{error}");
+        }
+        assert_eq!(outbound_via("http://127.0.0.1:8080/").unwrap(), "127.0.0.1:8080");
+        assert_eq!(clock("1970-01-01T00:00:01Z").unwrap(), SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn port_zero_becomes_a_free_port_and_all_addresses_become_this_machine() {
+        assert_ne!(concrete("127.0.0.1:0").unwrap().port(), 0);
+        assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
+        assert_eq!(reachable("[::]:80".parse().unwrap()).to_string(), "[::1]:80");
+        assert_eq!(reachable("192.0.2.1:80".parse().unwrap()).to_string(), "192.0.2.1:80");
+    }
+}
