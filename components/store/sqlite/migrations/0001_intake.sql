@@ -259,7 +259,7 @@ END;
 -- next
 CREATE TRIGGER IF NOT EXISTS intake_envelope_write INSTEAD OF INSERT ON intake_envelope BEGIN
   -- What was understood once stays understood; `pending` says nothing new.
-  UPDATE ledger SET envelopes = envelopes - 1, events = events - v.events
+  UPDATE ledger SET envelopes = ledger.envelopes - 1, events = ledger.events - v.events
     FROM (SELECT disposition, events FROM envelopes WHERE tenant = NEW.tenant AND id = NEW.id AND NOT NEW.fresh) v
     WHERE ledger.tenant = NEW.tenant AND ledger.connector = NEW.connector AND ledger.disposition = v.disposition;
   UPDATE envelopes SET
@@ -430,8 +430,8 @@ CREATE VIEW IF NOT EXISTS contact_rows (tenant, id, contact) AS
     'id', r.id,
     'name', coalesce(r.name, (SELECT m.name FROM contacts m WHERE m.tenant = k.tenant AND m.root = k.root AND m.name IS NOT NULL
       ORDER BY m.id LIMIT 1)),
-    'handles', (SELECT json_group_array(json_object('scheme', h.scheme, 'value', h.value))
-      FROM contacts m JOIN handles h ON h.tenant = m.tenant AND h.contact = m.id WHERE m.tenant = k.tenant AND m.root = k.root))
+    'handles', json((SELECT json_group_array(json_object('scheme', h.scheme, 'value', h.value))
+      FROM contacts m JOIN handles h ON h.tenant = m.tenant AND h.contact = m.id WHERE m.tenant = k.tenant AND m.root = k.root)))
   FROM contacts k JOIN contacts r ON r.tenant = k.tenant AND r.id = k.root;
 -- next
 CREATE VIEW IF NOT EXISTS case_rows (tenant, id, reference, status, channel, summary) AS
@@ -440,9 +440,9 @@ CREATE VIEW IF NOT EXISTS case_rows (tenant, id, reference, status, channel, sum
     'contact', json((SELECT k.contact FROM contact_rows k WHERE k.tenant = c.tenant AND k.id = c.contact)),
     'department', c.department, 'service_code', c.service_code, 'priority', c.priority, 'assignee', c.assignee,
     'opened_at', c.opened_at, 'updated_at', c.updated_at, 'first_response_at', c.first_response_at,
-    'tasks', (SELECT json_group_array(json_object('id', t.id, 'task', t.task, 'scheme', t.scheme, 'handle', t.handle,
+    'tasks', json((SELECT json_group_array(json_object('id', t.id, 'task', t.task, 'scheme', t.scheme, 'handle', t.handle,
         'created_at', t.created_at))
-      FROM tasks t WHERE t.tenant = c.tenant AND t.case_id = c.id AND t.done_at IS NULL))
+      FROM tasks t WHERE t.tenant = c.tenant AND t.case_id = c.id AND t.done_at IS NULL)))
   FROM cases c;
 -- next
 CREATE VIEW IF NOT EXISTS event_rows (seq, tenant, case_id, connector, event) AS

@@ -14,13 +14,13 @@ use crate::store::{self, cut, limit};
 
 const DETAIL: &str = "\
 SELECT json_object('summary', json(c.summary),
-  'events', (SELECT json_group_array(json_object('seq', v.seq, 'row', json(v.event)))
-    FROM (SELECT seq, event FROM event_rows WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq DESC LIMIT 500) v),
-  'notes', (SELECT json_group_array(json_object('id', n.id, 'author', n.author, 'text', n.text, 'at', n.at))
-    FROM (SELECT * FROM notes WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) n),
-  'history', (SELECT json_group_array(json_object('at', h.at, 'author', h.author, 'field', h.field, 'before', h.before,
+  'events', json((SELECT json_group_array(json_object('seq', v.seq, 'row', json(v.event)))
+    FROM (SELECT seq, event FROM event_rows WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq DESC LIMIT 500) v)),
+  'notes', json((SELECT json_group_array(json_object('id', n.id, 'author', n.author, 'text', n.text, 'at', n.at))
+    FROM (SELECT * FROM notes WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) n)),
+  'history', json((SELECT json_group_array(json_object('at', h.at, 'author', h.author, 'field', h.field, 'before', h.before,
       'after', h.after))
-    FROM (SELECT * FROM history WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) h))
+    FROM (SELECT * FROM history WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) h)))
 FROM case_rows c WHERE c.tenant = ?1 AND c.reference = ?2";
 
 /// The summary of the case a change was made to, for `RETURNING`.

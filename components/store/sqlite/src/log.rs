@@ -21,13 +21,13 @@ INSERT INTO intake (document, body) VALUES (?1, ?2) RETURNING json_object(
       AND n.connector = document ->> '$.envelope.connector' AND n.nonce = document ->> '$.envelope.nonce'
       AND NOT (document ->> '$.envelope.known')),
     document ->> '$.envelope.id'),
-  'receipts', (SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
+  'receipts', json((SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
       'opened', v.opened, 'reference', (SELECT c.reference FROM cases c WHERE c.id = v.case_id),
-      'asked', (SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
+      'asked', json((SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
           'opened_at', a.opened_at, 'updated_at', a.updated_at)
-        FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks')))
+        FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
     FROM json_each(document, '$.events') p JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
-      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key'))";
+      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key')))";
 
 /// Fresh references drawn when all candidates are taken.
 const DRAWS: usize = 5;

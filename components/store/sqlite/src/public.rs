@@ -19,9 +19,9 @@ impl<C: Connect> SqliteStore<C> {
         let mut sql = String::from(
             "SELECT json_object('reference', c.reference, 'status', c.status, 'service_code', c.service_code, \
                'department', c.department, 'opened_at', c.opened_at, 'updated_at', c.updated_at, 'event', json(f.json), \
-               'updates', (SELECT json_group_array(json_object('id', h.seq, 'at', h.at, 'status', h.after)) \
+               'updates', json((SELECT json_group_array(json_object('id', h.seq, 'at', h.at, 'status', h.after)) \
                  FROM (SELECT seq, at, after FROM history WHERE tenant = c.tenant AND case_id = c.id AND field = 'status' \
-                   ORDER BY seq) h)) \
+                   ORDER BY seq) h))) \
              FROM cases c JOIN events f ON f.tenant = c.tenant AND f.case_id = c.id AND f.opened \
              WHERE c.tenant = ?1 AND c.public",
         );

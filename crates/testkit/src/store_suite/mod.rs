@@ -1,0 +1,159 @@
+//! What every provider of `ventanilla:store` must do, written once.
+//!
+//! ```ignore
+//! testkit::store_suite!(make_world);
+//! ```
+//!
+//! in a provider's tests gives one `#[test]` per case; `make_world: fn() -> impl World` makes an empty database. [`World::open`] is
+//! called for every "process" that uses it, also from several threads at once, so the provider's own migrations are raced too.
+
+mod calls;
+mod desk;
+mod intake;
+mod sending;
+mod threading;
+
+pub mod make;
+
+pub use calls::*;
+pub use desk::*;
+pub use intake::*;
+pub use sending::*;
+pub use threading::*;
+
+use store_sdk::Store;
+
+/// An empty database and the means to open it.
+pub trait World: Sync {
+    /// The provider.
+    type Store: Store;
+
+    /// A new process (or component instance) on the same database.
+    fn open(&self) -> Self::Store;
+}
+
+/// Runs a future on this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(done) => return done,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// Runs something in many threads at once, each with its own opening of the world, and gives their results.
+pub fn together<W: World, T: Send>(world: &W, threads: usize, work: impl Fn(usize, W::Store) -> T + Sync) -> Vec<T> {
+    let start = std::sync::Barrier::new(threads);
+    let (start, work) = (&start, &work);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|index| {
+                scope.spawn(move || {
+                    start.wait();
+                    work(index, world.open())
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("a thread of the suite has panicked")).collect()
+    })
+}
+
+/// Gives a provider every test of the suite.
+#[macro_export]
+macro_rules! store_suite {
+    ($make:path) => {
+        $crate::store_suite!(@tests $make:
+            // intake
+            a_new_store_is_ready_and_empty
+            an_event_comes_back_as_it_was_recorded
+            a_redelivery_gives_the_first_receipt_and_changes_nothing
+            a_key_is_unique_per_connector_and_tenant_only
+            the_same_key_twice_in_one_delivery_is_stored_once
+            a_hundred_concurrent_deliveries_of_one_event_store_it_once
+            a_hundred_new_processes_may_start_at_once
+            events_keep_the_order_in_which_they_were_recorded
+            pages_meet_without_a_gap
+            a_megabyte_of_text_survives
+            strange_text_survives_byte_for_byte
+            keys_that_differ_behind_a_nul_differ
+            an_empty_idempotency_key_or_thread_key_is_invalid_and_stores_nothing
+            one_invalid_event_keeps_the_others_out
+            tenants_do_not_see_each_other
+            an_envelope_comes_back_byte_for_byte
+            a_journalled_envelope_is_completed_by_its_record
+            an_envelope_of_another_tenant_cannot_be_completed
+            what_was_accepted_stays_accepted
+            a_quarantined_envelope_is_replayed_without_a_second_case
+            a_nonce_with_the_same_request_is_a_redelivery
+            a_nonce_with_another_request_is_a_replay
+            the_ledger_counts_what_is_stored
+            profiles_are_kept
+            // calls
+            a_call_is_one_case_whichever_event_comes_first
+            two_events_of_one_call_at_the_same_moment_open_one_case
+            a_call_whose_case_is_closed_still_goes_there
+            a_withheld_number_has_no_contact_and_no_call_back
+            an_abandoned_call_is_missed_once
+            a_call_in_which_somebody_answered_is_not_missed
+            a_call_that_left_a_recording_is_not_missed
+            a_recording_that_comes_late_withdraws_the_call_back
+            keys_pressed_do_not_save_a_call_from_being_missed
+            hearing_the_state_of_a_case_is_no_missed_call
+            a_missed_call_of_the_connector_is_not_missed_again
+            a_task_is_made_once
+            a_call_back_goes_to_the_number_the_caller_gave
+            the_caller_s_last_choice_of_department_counts_until_staff_choose
+            // threading
+            a_conversation_is_one_case_until_it_is_closed
+            a_conversation_is_the_connector_s_own
+            existing_never_opens_a_case
+            a_detached_event_has_no_case
+            a_reply_of_a_participant_joins_its_case
+            a_stranger_with_the_same_message_id_gets_a_case_of_his_own
+            an_empty_message_id_matches_nothing
+            another_tenant_s_message_id_matches_nothing
+            our_own_token_joins_its_case
+            a_token_of_no_case_opens_a_new_one
+            a_bounce_finds_its_case_without_taking_part_in_it
+            a_reply_opens_a_resolved_case_again
+            // desk
+            a_reference_is_ten_digits_with_a_check_digit
+            a_wrong_check_digit_is_refused_and_an_unknown_reference_is_absent
+            asking_about_a_case_gives_its_state
+            search_finds_words_and_takes_wildcards_literally
+            search_pages_newest_first
+            a_change_is_written_with_its_history
+            notes_and_tasks_are_kept
+            changes_of_an_unknown_case_are_invalid
+            joined_contacts_are_one_until_they_are_separated
+            contacts_of_other_tenants_are_not_joined
+            a_joined_contact_s_mail_joins_the_case
+            only_public_cases_are_public
+            // sending
+            a_reply_goes_out_by_the_channel_of_the_last_message
+            a_leased_item_is_nobody_else_s
+            an_item_that_failed_once_comes_again_when_it_is_due
+            a_busy_tenant_does_not_starve_another
+            nobody_can_be_answered_without_a_sender
+            a_reply_to_what_we_sent_joins_its_case
+        );
+    };
+    (@tests $make:path: $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::store_suite::$name(&$make());
+            }
+        )*
+    };
+}
