@@ -32,9 +32,9 @@ impl Cache {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&folder)
-            .with_context(|| format!("can't create the cache folder {}: give a writable --data folder", folder.display()))?;
+        builder.create(&folder).with_context(|| {
+            format!("can't create the cache folder {}: give a writable --data folder", folder.display())
+        })?;
         // Covers wasmtime's version and every flag that changes the code.
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -53,17 +53,28 @@ impl Cache {
     }
 
     /// The compiled component, from the folder or from `make`.
-    pub fn get_or_compile(&self, engine: &Engine, key: &Key, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Component> {
+    pub fn get_or_compile(
+        &self,
+        engine: &Engine,
+        key: &Key,
+        make: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Component> {
         let file = self.folder.join(format!("{}.cwasm", key.0));
         match self.load(engine, &file) {
             Ok(Some(component)) => return Ok(component),
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "a compiled component in the cache is not usable; compiling it again"),
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "a compiled component in the cache is not usable; compiling it again"
+            ),
         }
         let wasm = make()?;
         let compiled = engine.precompile_component(&wasm).map_err(anyhow::Error::from).context("compiling failed")?;
         if let Err(error) = self.store(&file, &compiled) {
-            tracing::warn!(error = format!("{error:#}"), "can't write to the cache of compiled components; the next start compiles again");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "can't write to the cache of compiled components; the next start compiles again"
+            );
             return deserialize(engine, &compiled);
         }
         match self.load(engine, &file)? {
@@ -85,7 +96,9 @@ impl Cache {
 
     fn store(&self, file: &Path, compiled: &[u8]) -> Result<()> {
         let unique = format!("{}-{}", std::process::id(), TEMPORARY.fetch_add(1, Ordering::Relaxed));
-        for (target, content) in [(file.to_owned(), compiled), (file.with_extension("sum"), hex(&Sha256::digest(compiled)).as_bytes())] {
+        for (target, content) in
+            [(file.to_owned(), compiled), (file.with_extension("sum"), hex(&Sha256::digest(compiled)).as_bytes())]
+        {
             let temporary = self.folder.join(format!("{unique}.tmp"));
             fs::write(&temporary, content)?;
             fs::rename(&temporary, &target)?;

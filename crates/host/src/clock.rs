@@ -75,7 +75,10 @@ fn seconds(text: &str) -> Option<u64> {
     }
     // Days since 1970-01-01 in the proleptic Gregorian calendar.
     let before = year - 1;
-    let days = before * 365 + before / 4 - before / 100 + before / 400 - 719_162 + month_days.iter().take(index).sum::<i64>() + day - 1;
+    let days = before * 365 + before / 4 - before / 100 + before / 400 - 719_162
+        + month_days.iter().take(index).sum::<i64>()
+        + day
+        - 1;
     u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second - offset).ok()
 }
 
@@ -93,7 +96,15 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Some(expected), "{text}");
         }
-        for bad in ["", "2026-11-21", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-21T09:00:00", "2026-11-21T24:00:00Z", "1969-12-31T23:59:59Z"] {
+        for bad in [
+            "",
+            "2026-11-21",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-21T09:00:00",
+            "2026-11-21T24:00:00Z",
+            "1969-12-31T23:59:59Z",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -15,7 +15,8 @@ use wac_graph::{
 pub const POLICY_VERSION: u32 = 1;
 
 /// What std of `wasm32-wasip2` drags in whatever the code does. Tolerated for a dependency that inherits something.
-const TOLERATED: [&str; 6] = ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/types", "wasi:filesystem/preopens"];
+const TOLERATED: [&str; 6] =
+    ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/types", "wasi:filesystem/preopens"];
 
 /// Interfaces that belong to a set.
 const RIGHTS: [(&str, &[&str]); 7] = [
@@ -41,7 +42,12 @@ pub fn componentize<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
             .module(bytes)
             .and_then(|mut encoder| encoder.encode())
             .map(Cow::Owned)
-            .with_context(|| format!("{} is a core module that can't be wrapped as a component: build it again with cargo xtask build", path.display())),
+            .with_context(|| {
+                format!(
+                    "{} is a core module that can't be wrapped as a component: build it again with cargo xtask build",
+                    path.display()
+                )
+            }),
         _ => bail!("{} is not a WebAssembly file: build it again with cargo xtask build", path.display()),
     }
 }
@@ -81,8 +87,10 @@ pub fn compose(component: &Component, bytes: &[u8], dependencies: &[Vec<u8>]) ->
             taken.push(((*import).clone(), key.clone()));
         }
         let bytes = componentize(&dependency.source, bytes)?;
-        let (dependency_world, dependency_instance) = register(&mut graph, &format!("dependency:{key}"), bytes.into_owned())
-            .with_context(|| format!("dependency {key} of component {id}: {} is not a valid component", dependency.source.display()))?;
+        let (dependency_world, dependency_instance) =
+            register(&mut graph, &format!("dependency:{key}"), bytes.into_owned()).with_context(|| {
+                format!("dependency {key} of component {id}: {} is not a valid component", dependency.source.display())
+            })?;
         check_rights(graph.types(), dependency_world, id, key, dependency)?;
         for import in matched {
             let export = dependency.export.as_ref().unwrap_or(import);
@@ -95,7 +103,9 @@ pub fn compose(component: &Component, bytes: &[u8], dependencies: &[Vec<u8>]) ->
         let node = graph.alias_instance_export(instance, &export)?;
         graph.export(node, &export)?;
     }
-    graph.encode(EncodeOptions::default()).with_context(|| format!("component {id} can't be joined with its dependencies"))
+    graph
+        .encode(EncodeOptions::default())
+        .with_context(|| format!("component {id} can't be joined with its dependencies"))
 }
 
 fn register(graph: &mut CompositionGraph, name: &str, bytes: Vec<u8>) -> Result<(WorldId, NodeId)> {
@@ -118,9 +128,9 @@ fn plug(
         let exports: Vec<String> = types[dependency_world].exports.keys().cloned().collect();
         bail!("does not export {export} for the import {import}; it exports {}", list(&exports));
     };
-    SubtypeChecker::new(&mut Default::default())
-        .is_subtype(given, types, wanted, types)
-        .with_context(|| format!("its export {export} does not fit the import {import}: build both from the same wit/"))?;
+    SubtypeChecker::new(&mut Default::default()).is_subtype(given, types, wanted, types).with_context(|| {
+        format!("its export {export} does not fit the import {import}: build both from the same wit/")
+    })?;
     let node = graph.alias_instance_export(dependency, export)?;
     graph.set_instantiation_argument(instance, import, node)?;
     Ok(())
@@ -133,18 +143,25 @@ fn list(names: &[String]) -> String {
 /// `ns:pkg`, `ns:pkg@1.0.0`, `ns:pkg/iface` or `ns:pkg/iface@1.0.0` against an import's full name.
 fn key_matches(key: &str, import: &str) -> bool {
     let (key_path, key_version) = key.split_once('@').map_or((key, None), |(path, version)| (path, Some(version)));
-    let (import_path, import_version) = import.split_once('@').map_or((import, None), |(path, version)| (path, Some(version)));
-    let path_matches = key_path == import_path || (!key_path.contains('/') && import_path.split_once('/').is_some_and(|(package, _)| package == key_path));
+    let (import_path, import_version) =
+        import.split_once('@').map_or((import, None), |(path, version)| (path, Some(version)));
+    let path_matches = key_path == import_path
+        || (!key_path.contains('/') && import_path.split_once('/').is_some_and(|(package, _)| package == key_path));
     path_matches && (key_version.is_none() || key_version == import_version)
 }
 
 fn check_rights(types: &Types, world: WorldId, component: &str, key: &str, dependency: &Dependency) -> Result<()> {
     for (import, kind) in &types[world].imports {
         if !is_types_only(types, *kind) && !may_import(&dependency.inherit, import) {
-            let needs = RIGHTS.iter().find(|(_, interfaces)| interfaces.iter().any(|prefix| import.starts_with(prefix)));
+            let needs =
+                RIGHTS.iter().find(|(_, interfaces)| interfaces.iter().any(|prefix| import.starts_with(prefix)));
             let remedy = match needs {
-                Some((set, _)) => format!("give it inherit_configuration = [\"{set}\"] if it may, or use another component"),
-                None if dependency.inherit.is_nothing() => "it inherits nothing: build it for wasm32-unknown-unknown, or use another component".into(),
+                Some((set, _)) => {
+                    format!("give it inherit_configuration = [\"{set}\"] if it may, or use another component")
+                }
+                None if dependency.inherit.is_nothing() => {
+                    "it inherits nothing: build it for wasm32-unknown-unknown, or use another component".into()
+                }
                 None => "no inherited set covers that: use another component".to_owned(),
             };
             bail!(
@@ -164,7 +181,9 @@ fn may_import(inherit: &Inherit, import: &str) -> bool {
         return false;
     }
     TOLERATED.iter().any(|prefix| import.starts_with(prefix))
-        || RIGHTS.iter().any(|(set, interfaces)| inherit.has(set) && interfaces.iter().any(|prefix| import.starts_with(prefix)))
+        || RIGHTS
+            .iter()
+            .any(|(set, interfaces)| inherit.has(set) && interfaces.iter().any(|prefix| import.starts_with(prefix)))
 }
 
 /// An interface of types alone gives its importer nothing to call. A resource is not a type alone.

@@ -33,16 +33,20 @@ pub struct Connector {
 impl Connector {
     /// Compiles the file (about half a second). Fails if it imports anything but types.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("can't read {}: run cargo xtask build", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("can't read {}: run cargo xtask build", path.display()))?;
         let bytes = compose::componentize(path, &bytes)?;
         let mut config = Config::new();
         config.wasm_component_model(true).consume_fuel(true);
         let engine = Engine::new(&config)?;
-        let component = Component::new(&engine, &bytes).map_err(anyhow::Error::from).with_context(|| path.display().to_string())?;
-        let pre = Linker::new(&engine)
-            .instantiate_pre(&component)
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("{} imports more than ventanilla:channel/types: build it for wasm32-unknown-unknown", path.display()))?;
+        let component =
+            Component::new(&engine, &bytes).map_err(anyhow::Error::from).with_context(|| path.display().to_string())?;
+        let pre = Linker::new(&engine).instantiate_pre(&component).map_err(anyhow::Error::from).with_context(|| {
+            format!(
+                "{} imports more than ventanilla:channel/types: build it for wasm32-unknown-unknown",
+                path.display()
+            )
+        })?;
         let pre = bindings::ConnectorComponentPre::new(pre)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("{} does not export ventanilla:channel/connector", path.display()))?;
@@ -63,22 +67,41 @@ impl Connector {
     }
 
     /// `authenticate`.
-    pub fn authenticate(&self, request: &types::Request, context: &types::Context, fetched: &[types::Fetched]) -> Result<types::Authentication> {
+    pub fn authenticate(
+        &self,
+        request: &types::Request,
+        context: &types::Context,
+        fetched: &[types::Fetched],
+    ) -> Result<types::Authentication> {
         self.call(|guest, store| guest.call_authenticate(store, request, context, fetched))
     }
 
     /// `translate`.
-    pub fn translate(&self, request: &types::Request, context: &types::Context, fetched: &[types::Fetched]) -> Result<types::Translation> {
+    pub fn translate(
+        &self,
+        request: &types::Request,
+        context: &types::Context,
+        fetched: &[types::Fetched],
+    ) -> Result<types::Translation> {
         self.call(|guest, store| guest.call_translate(store, request, context, fetched))
     }
 
     /// `acknowledge`.
-    pub fn acknowledge(&self, request: &types::Request, outcome: &types::Outcome, context: &types::Context) -> Result<types::Response> {
+    pub fn acknowledge(
+        &self,
+        request: &types::Request,
+        outcome: &types::Outcome,
+        context: &types::Context,
+    ) -> Result<types::Response> {
         self.call(|guest, store| guest.call_acknowledge(store, request, outcome, context))
     }
 
     /// `render`.
-    pub fn render(&self, message: &types::Outgoing, context: &types::Context) -> Result<Result<Vec<types::Call>, types::Refusal>> {
+    pub fn render(
+        &self,
+        message: &types::Outgoing,
+        context: &types::Context,
+    ) -> Result<Result<Vec<types::Call>, types::Refusal>> {
         self.call(|guest, store| guest.call_render(store, message, context))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::options::Limits;
 use anyhow::Result;
-use std::{sync::Weak, sync::Arc, time::Duration};
+use std::{sync::Arc, sync::Weak, time::Duration};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// One epoch. Guest code that runs longer without a pause gives way to others and is counted.

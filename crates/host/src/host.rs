@@ -57,8 +57,11 @@ impl Host {
             };
             (route, target)
         })));
-        let labels: BTreeSet<&str> =
-            manifest.components.values().flat_map(|component| component.sqlite_databases.iter().map(String::as_str)).collect();
+        let labels: BTreeSet<&str> = manifest
+            .components
+            .values()
+            .flat_map(|component| component.sqlite_databases.iter().map(String::as_str))
+            .collect();
         let databases = Arc::new(Databases::open(&options.data_dir, labels, &metrics)?);
         let rights = rights(&manifest, &variables, &options, &metrics, &databases)?;
         let engine = engine::engine(&options.limits)?;
@@ -68,11 +71,11 @@ impl Host {
         let admitted: BTreeMap<&str, Arc<Admitted>> = functions
             .iter()
             .map(|(id, function)| {
-                let quarantine = manifest
-                    .components
-                    .get(id)
-                    .is_some_and(|component| component.dependencies.keys().any(|key| key.starts_with("ventanilla:channel")));
-                let admitted = Admitted { function: Arc::clone(function), places: Arc::new(Semaphore::new(share)), quarantine };
+                let quarantine = manifest.components.get(id).is_some_and(|component| {
+                    component.dependencies.keys().any(|key| key.starts_with("ventanilla:channel"))
+                });
+                let admitted =
+                    Admitted { function: Arc::clone(function), places: Arc::new(Semaphore::new(share)), quarantine };
                 (id.as_str(), Arc::new(admitted))
             })
             .collect();
@@ -200,7 +203,8 @@ fn rights(
                 .iter()
                 .map(|entry| variables.expand(entry).with_context(|| at("allowed_outbound_hosts")))
                 .collect::<Result<Vec<String>>>()?;
-            let allow = AllowList::parse(hosts.iter().map(String::as_str)).map_err(|why| anyhow!(why).context(at("allowed_outbound_hosts")))?;
+            let allow = AllowList::parse(hosts.iter().map(String::as_str))
+                .map_err(|why| anyhow!(why).context(at("allowed_outbound_hosts")))?;
             let mut environment: Vec<(String, String)> = component.environment.clone().into_iter().collect();
             environment.push(("VENTANILLA_HOST".into(), "1".into()));
             let outbound = Outbound {
@@ -255,7 +259,10 @@ fn load_components(
                     match (pre, rights.get(&component.id)) {
                         (Ok(pre), Some(rights)) => {
                             let function = Function::new(Arc::clone(rights), pre, Arc::clone(&shared));
-                            loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(component.id.clone(), function);
+                            loaded
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .insert(component.id.clone(), function);
                         }
                         (Err(error), _) => {
                             failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -307,7 +314,8 @@ fn load_component(
     };
     let compiled = cache.get_or_compile(engine, &key(component, cache, digests), || {
         tell(Progress::Compiling { component: id });
-        let dependencies = component.dependencies.values().map(|dependency| read(&dependency.source)).collect::<Result<Vec<_>>>()?;
+        let dependencies =
+            component.dependencies.values().map(|dependency| read(&dependency.source)).collect::<Result<Vec<_>>>()?;
         compose::compose(component, &read(&component.source)?, &dependencies)
     });
     let compiled = compiled?;

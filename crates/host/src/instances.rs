@@ -135,7 +135,8 @@ impl Function {
         let result = {
             let Instance { store, service, .. } = &mut instance;
             let (service, reply) = (&*service, &mut reply);
-            let exchange = store.run_concurrent(async move |accessor| self.exchange(accessor, service, request, reply).await);
+            let exchange =
+                store.run_concurrent(async move |accessor| self.exchange(accessor, service, request, reply).await);
             time::timeout(self.shared.limits.wall, exchange).await
         };
         match result {
@@ -159,7 +160,13 @@ impl Function {
     fn fail(&self, reply: Option<Reply>, failure: Failure, error: &wasmtime::Error) {
         self.rights.metrics.failure(&self.rights.component, failure.word());
         let component = &*self.rights.component;
-        tracing::error!(component, kind = failure.word(), answered = reply.is_none(), "component failed: {}", error.root_cause());
+        tracing::error!(
+            component,
+            kind = failure.word(),
+            answered = reply.is_none(),
+            "component failed: {}",
+            error.root_cause()
+        );
         tracing::debug!(component, "the failure in full: {error:?}");
         if let Some(reply) = reply {
             let _ = reply.send(Err(failure));
@@ -231,7 +238,8 @@ impl Function {
     pub fn reap(&self, older_than: Duration) {
         let old: Vec<Instance> = {
             let mut idle = self.idle();
-            let fresh = idle.iter().position(|instance| instance.idle_since.elapsed() < older_than).unwrap_or(idle.len());
+            let fresh =
+                idle.iter().position(|instance| instance.idle_since.elapsed() < older_than).unwrap_or(idle.len());
             idle.drain(..fresh).collect()
         };
         self.shared.idle_count.fetch_sub(old.len(), Relaxed);
@@ -239,7 +247,10 @@ impl Function {
 }
 
 /// Gathers a short answer; streams a long or slow one.
-async fn forward(response: http::Response<wasmtime_wasi_http::WasiBody>, reply: &mut Option<Reply>) -> wasmtime::Result<()> {
+async fn forward(
+    response: http::Response<wasmtime_wasi_http::WasiBody>,
+    reply: &mut Option<Reply>,
+) -> wasmtime::Result<()> {
     let (parts, mut source) = response.into_parts();
     let deadline = time::Instant::now() + GATHER_TIME;
     let mut gathered = Vec::new();

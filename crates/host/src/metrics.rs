@@ -51,7 +51,8 @@ struct Histogram<const N: usize> {
 impl Metrics {
     /// For these routes: (route text, component or `static`).
     pub fn new(routes: impl IntoIterator<Item = (String, String)>) -> Self {
-        let routes = routes.into_iter().map(|(route, component)| RouteCounters { route, component, ..RouteCounters::default() });
+        let routes =
+            routes.into_iter().map(|(route, component)| RouteCounters { route, component, ..RouteCounters::default() });
         Self { routes: routes.collect(), ..Self::default() }
     }
 
@@ -61,7 +62,8 @@ impl Metrics {
         if let Some(class) = route.classes.get(usize::from(status / 100).min(5)) {
             class.fetch_add(1, Relaxed);
         }
-        let bucket = DURATIONS_MS.iter().position(|bound| time <= Duration::from_millis(*bound)).unwrap_or(DURATIONS_MS.len());
+        let bucket =
+            DURATIONS_MS.iter().position(|bound| time <= Duration::from_millis(*bound)).unwrap_or(DURATIONS_MS.len());
         if let Some(bucket) = route.durations.get(bucket) {
             bucket.fetch_add(1, Relaxed);
         }
@@ -132,13 +134,23 @@ impl Metrics {
         ] {
             writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}", value.load(Relaxed))?;
         }
-        writeln!(out, "# HELP ventanilla_failures_total Components that did not answer.\n# TYPE ventanilla_failures_total counter")?;
+        writeln!(
+            out,
+            "# HELP ventanilla_failures_total Components that did not answer.\n# TYPE ventanilla_failures_total counter"
+        )?;
         for ((component, kind), count) in &*lock(&self.failures) {
             writeln!(out, "ventanilla_failures_total{{component=\"{}\",kind=\"{kind}\"}} {count}", escape(component))?;
         }
-        writeln!(out, "# HELP ventanilla_outbound_total Requests sent by components.\n# TYPE ventanilla_outbound_total counter")?;
+        writeln!(
+            out,
+            "# HELP ventanilla_outbound_total Requests sent by components.\n# TYPE ventanilla_outbound_total counter"
+        )?;
         for ((component, result), count) in &*lock(&self.outbound) {
-            writeln!(out, "ventanilla_outbound_total{{component=\"{}\",result=\"{result}\"}} {count}", escape(component))?;
+            writeln!(
+                out,
+                "ventanilla_outbound_total{{component=\"{}\",result=\"{result}\"}} {count}",
+                escape(component)
+            )?;
         }
         writeln!(
             out,
@@ -148,7 +160,14 @@ impl Metrics {
             let labels = format!("database=\"{}\"", escape(database));
             #[expect(clippy::cast_precision_loss, reason = "a count in a report")]
             let sum = values.sum as f64;
-            histogram(out, "ventanilla_sqlite_commit_statements", &labels, GROUPS.iter().map(u64::to_string), &values.counts, sum)?;
+            histogram(
+                out,
+                "ventanilla_sqlite_commit_statements",
+                &labels,
+                GROUPS.iter().map(u64::to_string),
+                &values.counts,
+                sum,
+            )?;
         }
         Ok(())
     }

@@ -23,8 +23,9 @@ impl Variables {
     pub fn resolve(manifest: &Manifest, options: &Options) -> Result<Self> {
         let file = match &options.env_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("can't read the environment file {}: correct --env-file or create it", path.display()))?;
+                let text = std::fs::read_to_string(path).with_context(|| {
+                    format!("can't read the environment file {}: correct --env-file or create it", path.display())
+                })?;
                 parse_env_file(path, &text)?
             }
             None => BTreeMap::new(),
@@ -89,9 +90,9 @@ impl Variables {
         while let Some((before, after)) = rest.split_once("{{") {
             let (name, tail) = after.split_once("}}").ok_or_else(|| anyhow!("a {{{{ without its }}}}"))?;
             let name = name.trim();
-            let value = self
-                .get(name)
-                .ok_or_else(|| anyhow!("no variable named {name:?}: declare it under [variables] or correct its spelling"))?;
+            let value = self.get(name).ok_or_else(|| {
+                anyhow!("no variable named {name:?}: declare it under [variables] or correct its spelling")
+            })?;
             out.push_str(before);
             out.push_str(value);
             rest = tail;
@@ -129,7 +130,9 @@ pub fn parse_env_file(file: &Path, text: &str) -> Result<BTreeMap<String, String
         }
         let value_text = rest.get(offset..).unwrap_or("").trim_start_matches([' ', '\t']);
         let (value, tail) = match value_text.chars().next() {
-            Some(quote @ ('\'' | '"')) => quoted(value_text, quote).ok_or_else(|| fail("a quoted value without its closing quote"))?,
+            Some(quote @ ('\'' | '"')) => {
+                quoted(value_text, quote).ok_or_else(|| fail("a quoted value without its closing quote"))?
+            }
             _ => {
                 let (value, _) = value_text.split_once('\n').unwrap_or((value_text, ""));
                 let plain = value.split_once(" #").map_or(value, |(value, _)| value);
@@ -141,7 +144,11 @@ pub fn parse_env_file(file: &Path, text: &str) -> Result<BTreeMap<String, String
             return Err(fail("text after the closing quote"));
         }
         out.insert(key.to_owned(), value);
-        line += rest.len().checked_sub(next.len()).and_then(|used| rest.get(..used)).map_or(0, |used| used.matches('\n').count());
+        line += rest
+            .len()
+            .checked_sub(next.len())
+            .and_then(|used| rest.get(..used))
+            .map_or(0, |used| used.matches('\n').count());
         rest = next;
     }
     Ok(out)

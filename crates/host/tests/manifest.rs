@@ -1,6 +1,6 @@
 //! Manifests and compositions that must be refused, each by name and with a remedy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may")]
 
 mod common;
 
@@ -29,10 +29,18 @@ fn an_unknown_or_unsupported_field_is_named_with_file_and_line() {
     refused(&format!("{HEAD}[[trigger.redis]]\nchannel = \"x\"\n"), &["spin.toml:4:", "redis"]);
     refused(&format!("{HEAD}{component}files = [\"x\"]\n"), &["spin.toml:6:", "files", "component a", "not supported"]);
     refused(&format!("{HEAD}{component}key_value_stores = [\"default\"]\n"), &["spin.toml:6:", "key_value_stores"]);
-    refused(&format!("{HEAD}[component.a]\nsource = {{ url = \"https://x\", digest = \"y\" }}\n"), &["spin.toml:5:", "source", "local file"]);
-    refused(&format!("{HEAD}{component}[component.a.dependencies]\n\"x:y\" = \"1.0\"\n"), &["spin.toml:7:", "x:y", "registry"]);
     refused(
-        &format!("{HEAD}{component}[component.a.dependencies]\n\"x:y\" = {{ path = \"y\", inherit_configuration = [\"sqlite_database\"] }}\n"),
+        &format!("{HEAD}[component.a]\nsource = {{ url = \"https://x\", digest = \"y\" }}\n"),
+        &["spin.toml:5:", "source", "local file"],
+    );
+    refused(
+        &format!("{HEAD}{component}[component.a.dependencies]\n\"x:y\" = \"1.0\"\n"),
+        &["spin.toml:7:", "x:y", "registry"],
+    );
+    refused(
+        &format!(
+            "{HEAD}{component}[component.a.dependencies]\n\"x:y\" = {{ path = \"y\", inherit_configuration = [\"sqlite_database\"] }}\n"
+        ),
         &["spin.toml:7:", "sqlite_database", "sqlite_databases"],
     );
     refused(&HEAD.replace('2', "1"), &["spin.toml:1:", "must be 2"]);
@@ -42,9 +50,15 @@ fn an_unknown_or_unsupported_field_is_named_with_file_and_line() {
 
 #[test]
 fn a_trigger_needs_a_route_and_somebody_who_answers() {
-    refused(&format!("{HEAD}[[trigger.http]]\nroute = \"/a\"\ncomponent = \"b\"\n"), &["spin.toml:6:", "no component named b"]);
+    refused(
+        &format!("{HEAD}[[trigger.http]]\nroute = \"/a\"\ncomponent = \"b\"\n"),
+        &["spin.toml:6:", "no component named b"],
+    );
     refused(&format!("{HEAD}[[trigger.http]]\nroute = \"/a\"\n"), &["spin.toml:5:", "component", "static_response"]);
-    refused(&format!("{HEAD}[[trigger.http]]\nroute = \"a\"\nstatic_response = {{}}\n"), &["spin.toml:5:", "begins with /"]);
+    refused(
+        &format!("{HEAD}[[trigger.http]]\nroute = \"a\"\nstatic_response = {{}}\n"),
+        &["spin.toml:5:", "begins with /"],
+    );
     refused(
         &format!("{HEAD}[[trigger.http]]\nroute = \"/a\"\nstatic_response = {{}}\nexecutor = {{ type = \"wagi\" }}\n"),
         &["spin.toml:7:", "executor"],
@@ -69,7 +83,9 @@ fn a_profile_replaces_a_dependency_and_an_unknown_profile_is_refused() {
 
 #[test]
 fn missing_component_files_are_listed_with_the_command_that_builds_them() {
-    let text = format!("{HEAD}[component.a]\nsource = \"nowhere.wasm\"\n[[trigger.http]]\nroute = {{ private = true }}\ncomponent = \"a\"\n");
+    let text = format!(
+        "{HEAD}[component.a]\nsource = \"nowhere.wasm\"\n[[trigger.http]]\nroute = {{ private = true }}\ncomponent = \"a\"\n"
+    );
     let manifest = Manifest::parse(Path::new("spin.toml"), &text, None).unwrap();
     assert!(matches!(&manifest.triggers[0].target, Target::Component(id) if id == "a"));
     assert!(manifest.triggers[0].route.is_none());
@@ -114,7 +130,8 @@ fn composed(imports: &str, key: &str, sets: &[&str]) -> anyhow::Result<Vec<u8>> 
 
 const SQLITE: &str = r#"(import "spin:sqlite/sqlite@3.1.0" (instance (export "x" (func))))"#;
 const RANDOM: &str = r#"(import "wasi:random/random@0.2.6" (instance (export "get-random-u64" (func (result u64)))))"#;
-const TYPES: &str = r#"(import "a:b/types@1.0.0" (instance (type (record (field "n" u32))) (export "r" (type (eq 0)))))"#;
+const TYPES: &str =
+    r#"(import "a:b/types@1.0.0" (instance (type (record (field "n" u32))) (export "r" (type (eq 0)))))"#;
 
 #[test]
 fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
@@ -129,7 +146,9 @@ fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
             assert!(error.contains(part), "{part} is not in: {error}");
         }
     }
-    for (imports, sets) in [(SQLITE, &["sqlite_databases"][..]), (RANDOM, &["sqlite_databases"]), (TYPES, &[]), ("", &[])] {
+    for (imports, sets) in
+        [(SQLITE, &["sqlite_databases"][..]), (RANDOM, &["sqlite_databases"]), (TYPES, &[]), ("", &[])]
+    {
         composed(imports, "a:b/c@1.0.0", sets).unwrap();
         composed(imports, "a:b@1.0.0", sets).unwrap();
     }

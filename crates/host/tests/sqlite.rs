@@ -1,6 +1,6 @@
 //! Group commit: what is answered is stored, and one statement's trouble is nobody else's.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests may")]
 
 mod common;
 
@@ -71,11 +71,17 @@ async fn concurrent_writes_share_commits_and_all_are_stored() {
     let sql: Vec<&str> = sql.iter().map(String::as_str).collect();
     for (n, result) in fixture.together(&sql).await.into_iter().enumerate() {
         let rows = result.unwrap().rows;
-        assert!(matches!(&rows[0].values[0], SqlValue::Text(text) if *text == format!("{n:03}")), "each gets its own row back");
+        assert!(
+            matches!(&rows[0].values[0], SqlValue::Text(text) if *text == format!("{n:03}")),
+            "each gets its own row back"
+        );
     }
     assert_eq!(fixture.stored().len(), 200);
     let metrics = fixture.metrics.render();
-    assert!(metrics.contains(r#"ventanilla_sqlite_commit_statements_bucket{database="default",le="128"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"ventanilla_sqlite_commit_statements_bucket{database="default",le="128"} 1"#),
+        "{metrics}"
+    );
     assert!(metrics.contains(r#"ventanilla_sqlite_commit_statements_sum{database="default"} 201"#), "{metrics}");
 }
 
@@ -98,7 +104,14 @@ async fn a_statement_that_fails_fails_alone_however_it_fails() {
         ("INSERT INTO nowhere VALUES (1)", "no such table"),
     ] {
         fixture.run("DELETE FROM t").await.unwrap();
-        let results = fixture.together(&["INSERT INTO t VALUES ('a0')", "INSERT INTO t VALUES ('a1')", bad, "INSERT INTO t VALUES ('a2')"]).await;
+        let results = fixture
+            .together(&[
+                "INSERT INTO t VALUES ('a0')",
+                "INSERT INTO t VALUES ('a1')",
+                bad,
+                "INSERT INTO t VALUES ('a2')",
+            ])
+            .await;
         let failed: Vec<bool> = results.iter().map(Result::is_err).collect();
         assert_eq!(failed, [false, false, true, false], "{bad}");
         let error = results[2].as_ref().unwrap_err().to_string();
@@ -112,7 +125,13 @@ async fn a_full_database_is_told_and_small_writes_before_it_stay() {
     let fixture = fixture();
     fixture.run("CREATE TABLE t(v TEXT)").await.unwrap();
     fixture.run("PRAGMA max_page_count = 10").await.unwrap();
-    let results = fixture.together(&["INSERT INTO t VALUES ('small')", "INSERT INTO t VALUES (hex(randomblob(500000)))", "INSERT INTO t VALUES ('tiny')"]).await;
+    let results = fixture
+        .together(&[
+            "INSERT INTO t VALUES ('small')",
+            "INSERT INTO t VALUES (hex(randomblob(500000)))",
+            "INSERT INTO t VALUES ('tiny')",
+        ])
+        .await;
     assert!(results[0].is_ok() && results[2].is_ok());
     assert_eq!(results[1].as_ref().unwrap_err().to_string(), "the disk of the database is full");
     assert_eq!(fixture.stored(), ["small", "tiny"]);
@@ -148,7 +167,11 @@ async fn several_statements_in_one_text_and_a_wrong_number_of_parameters_are_ref
     assert!(error.contains("one by one"), "{error}");
     assert!(fixture.stored().is_empty());
     assert!(fixture.handle().execute("SELECT ?1".into(), Vec::new()).await.is_err());
-    let rows = fixture.handle().execute("SELECT ?1, ?2".into(), vec![SqlValue::Null, SqlValue::Blob(vec![0, 255])]).await.unwrap();
+    let rows = fixture
+        .handle()
+        .execute("SELECT ?1, ?2".into(), vec![SqlValue::Null, SqlValue::Blob(vec![0, 255])])
+        .await
+        .unwrap();
     assert!(matches!(rows.rows[0].values.as_slice(), [SqlValue::Null, SqlValue::Blob(bytes)] if *bytes == [0, 255]));
 }
 
@@ -158,7 +181,10 @@ async fn a_query_that_writes_goes_to_the_writer_and_durability_settings_stay() {
     fixture.run("CREATE TABLE t(v TEXT)").await.unwrap();
     fixture.run("WITH x(v) AS (VALUES ('w')) INSERT INTO t SELECT v FROM x").await.unwrap();
     assert_eq!(fixture.stored(), ["w"]);
-    for (sql, expected) in [("PRAGMA synchronous = OFF", SqlValue::Integer(2)), ("PRAGMA journal_mode = DELETE", SqlValue::Text("wal".into()))] {
+    for (sql, expected) in [
+        ("PRAGMA synchronous = OFF", SqlValue::Integer(2)),
+        ("PRAGMA journal_mode = DELETE", SqlValue::Text("wal".into())),
+    ] {
         let rows = fixture.run(sql).await.unwrap();
         assert_eq!(format!("{:?}", rows.rows[0].values), format!("{:?}", [expected]), "{sql}");
     }

@@ -72,7 +72,9 @@ impl Body for OutBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut *self {
-            Self::Full(bytes) => Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Full(bytes) => {
+                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
+            }
             Self::Stream(_, true) => Poll::Ready(None),
             Self::Stream(parts, ended) => match ready!(parts.poll_recv(context)) {
                 Some(Part::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),

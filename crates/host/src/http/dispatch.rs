@@ -71,7 +71,9 @@ impl App {
             "/.well-known/spin/health" | "/healthz" => text("OK"),
             "/readyz" if self.stopping.load(Relaxed) => Problem::Stopping.response(),
             "/readyz" if self.router.find("/readyz").is_none() => text("OK"),
-            "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => self.metrics(request, client).await,
+            "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
+                self.metrics(request, client).await
+            }
             _ => self.route(request, client).await,
         }
     }
@@ -108,7 +110,12 @@ impl App {
         response
     }
 
-    async fn answer<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr, found: Match) -> Result<Response<OutBody>, Problem>
+    async fn answer<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        client: SocketAddr,
+        found: Match,
+    ) -> Result<Response<OutBody>, Problem>
     where
         B: Body<Data = Bytes> + Send + Unpin,
     {
@@ -138,7 +145,8 @@ impl App {
         if incoming.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > self.limits.body_bytes) {
             return Err(Problem::PayloadTooLarge);
         }

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn the_uri_gets_scheme_and_authority_from_host() {
         let mut headers = HeaderMap::new();
-        let absolute = |headers: &HeaderMap| super::absolute("/a?b".parse().unwrap(), headers).map(|uri| uri.to_string());
+        let absolute =
+            |headers: &HeaderMap| super::absolute("/a?b".parse().unwrap(), headers).map(|uri| uri.to_string());
         assert_eq!(absolute(&headers).as_deref(), Some("http://localhost/a?b"));
         headers.insert(header::HOST, HeaderValue::from_static("example.org:8080"));
         assert_eq!(absolute(&headers).as_deref(), Some("http://example.org:8080/a?b"));

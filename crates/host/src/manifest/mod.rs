@@ -137,7 +137,10 @@ impl Manifest {
     /// Reads and checks a manifest, and applies `profile` to the components that have it.
     pub fn load(file: &Path, profile: Option<&str>) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| {
-            format!("can't read the manifest {}: give its path with --manifest, or run where spin.toml is", file.display())
+            format!(
+                "can't read the manifest {}: give its path with --manifest, or run where spin.toml is",
+                file.display()
+            )
         })?;
         Self::parse(file, &text, profile)
     }

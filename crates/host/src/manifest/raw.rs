@@ -266,7 +266,9 @@ fn convert_dependency(
     let at = value.span().start;
     let fail = |why: String| origin.error(at, format!("dependency {key} of component {id}: {why}"));
     let Value::Table(table) = value.get_ref() else {
-        return Err(fail("registry dependencies are not supported by the embedded host: write { path = \"…\" }".into()));
+        return Err(fail(
+            "registry dependencies are not supported by the embedded host: write { path = \"…\" }".into(),
+        ));
     };
     let mut source = None;
     let mut export = None;
@@ -281,19 +283,29 @@ fn convert_dependency(
             ("export", Value::String(name)) => export = Some(name.clone()),
             ("inherit_configuration", Value::Boolean(true)) => inherit = Some(Inherit::All),
             ("inherit_configuration", Value::Boolean(false)) => inherit = Some(Inherit::Sets(BTreeSet::new())),
-            ("inherit_configuration", Value::Array(sets)) => inherit = Some(Inherit::Sets(inherited_sets(sets).map_err(fail)?)),
-            ("version" | "registry" | "package" | "url" | "digest", _) => {
-                return Err(fail(format!("field {field} is not supported by the embedded host: write {{ path = \"…\" }}")));
+            ("inherit_configuration", Value::Array(sets)) => {
+                inherit = Some(Inherit::Sets(inherited_sets(sets).map_err(fail)?))
             }
-            ("path" | "component" | "export" | "inherit_configuration", _) => return Err(fail(format!("field {field} has the wrong type"))),
+            ("version" | "registry" | "package" | "url" | "digest", _) => {
+                return Err(fail(format!(
+                    "field {field} is not supported by the embedded host: write {{ path = \"…\" }}"
+                )));
+            }
+            ("path" | "component" | "export" | "inherit_configuration", _) => {
+                return Err(fail(format!("field {field} has the wrong type")));
+            }
             _ => {
-                return Err(fail(format!("unknown field {field}: expected path, component, export or inherit_configuration")));
+                return Err(fail(format!(
+                    "unknown field {field}: expected path, component, export or inherit_configuration"
+                )));
             }
         }
     }
     let inherit = match (inherit, inherit_all) {
         (Some(_), Some(_)) => {
-            return Err(fail("inherit_configuration and the component's dependencies_inherit_configuration may not be mixed".into()));
+            return Err(fail(
+                "inherit_configuration and the component's dependencies_inherit_configuration may not be mixed".into(),
+            ));
         }
         (Some(own), None) => own,
         (None, Some(all)) if *all.get_ref() => Inherit::All,
@@ -318,11 +330,16 @@ fn convert_trigger(origin: &Origin<'_>, raw: RawTrigger, components: &BTreeMap<S
     if let Some(executor) = &raw.executor {
         let kind = executor.get_ref().get("type").and_then(Value::as_str);
         if !matches!(kind, Some("http" | "spin")) {
-            return Err(origin.error(executor.span().start, "only executor = { type = \"http\" } is supported by the embedded host"));
+            return Err(origin.error(
+                executor.span().start,
+                "only executor = { type = \"http\" } is supported by the embedded host",
+            ));
         }
     }
     let route = match raw.route.get_ref() {
-        Value::String(text) => Some(Route::parse(text).map_err(|why| origin.error(at, format!("route {text:?}: {why}")))?),
+        Value::String(text) => {
+            Some(Route::parse(text).map_err(|why| origin.error(at, format!("route {text:?}: {why}")))?)
+        }
         Value::Table(table) if table.len() == 1 && table.get("private") == Some(&Value::Boolean(true)) => None,
         _ => return Err(origin.error(at, "route must be a text such as \"/api/...\", or { private = true }")),
     };
@@ -330,12 +347,17 @@ fn convert_trigger(origin: &Origin<'_>, raw: RawTrigger, components: &BTreeMap<S
         (Some(component), None) => {
             let id = component.get_ref();
             if !components.contains_key(id) {
-                return Err(origin.error(component.span().start, format!("no component named {id}: add [component.{id}] or correct its spelling")));
+                return Err(origin.error(
+                    component.span().start,
+                    format!("no component named {id}: add [component.{id}] or correct its spelling"),
+                ));
             }
             Target::Component(id.clone())
         }
         (None, Some(fixed)) => Target::Static(convert_static(origin, fixed)?),
-        (Some(_), Some(_)) => return Err(origin.error(at, "a trigger has either component or static_response, not both")),
+        (Some(_), Some(_)) => {
+            return Err(origin.error(at, "a trigger has either component or static_response, not both"));
+        }
         (None, None) => return Err(origin.error(at, "a trigger needs component = \"…\" or static_response = { … }")),
     };
     Ok(Trigger { route, target })
@@ -350,8 +372,11 @@ fn convert_static(origin: &Origin<'_>, raw: Spanned<RawStatic>) -> Result<Static
         .headers
         .iter()
         .map(|(name, value)| {
-            let header = http::HeaderName::try_from(name.as_str()).ok().zip(http::HeaderValue::try_from(value.as_str()).ok());
-            header.ok_or_else(|| origin.error(at, format!("header {name:?} of static_response is not a valid HTTP header")))
+            let header =
+                http::HeaderName::try_from(name.as_str()).ok().zip(http::HeaderValue::try_from(value.as_str()).ok());
+            header.ok_or_else(|| {
+                origin.error(at, format!("header {name:?} of static_response is not a valid HTTP header"))
+            })
         })
         .collect::<Result<_>>()?;
     Ok(StaticResponse { status, headers, body: raw.body.unwrap_or_default() })

@@ -40,7 +40,9 @@ impl AllowList {
         let entries = entries
             .into_iter()
             .filter(|entry| !entry.trim().is_empty())
-            .map(|entry| Entry::parse(entry.trim()).map_err(|why| format!("allowed_outbound_hosts entry {entry:?}: {why}")))
+            .map(|entry| {
+                Entry::parse(entry.trim()).map_err(|why| format!("allowed_outbound_hosts entry {entry:?}: {why}"))
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { entries })
     }
@@ -63,7 +65,8 @@ impl AllowList {
 
 impl Entry {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let (scheme, rest) = text.split_once("://").ok_or("write scheme://host, for example https://api.example.com")?;
+        let (scheme, rest) =
+            text.split_once("://").ok_or("write scheme://host, for example https://api.example.com")?;
         let scheme = match scheme {
             "*" => None,
             "http" | "https" => Some(scheme.to_owned()),
@@ -205,7 +208,16 @@ mod tests {
 
     #[test]
     fn malformed_entries_are_refused() {
-        for bad in ["example.com", "redis://x", "https://a/b", "https://self", "https://a:x", "https://", "https://a*b", "https://10.0.0.0/33"] {
+        for bad in [
+            "example.com",
+            "redis://x",
+            "https://a/b",
+            "https://self",
+            "https://a:x",
+            "https://",
+            "https://a*b",
+            "https://10.0.0.0/33",
+        ] {
             assert!(AllowList::parse([bad]).is_err(), "{bad}");
         }
     }

@@ -23,7 +23,11 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub(super) async fn send(outbound: &Outbound, mut request: http::Request<WasiBody>, options: RequestOptions) -> Result<super::Sent, Error> {
+pub(super) async fn send(
+    outbound: &Outbound,
+    mut request: http::Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<super::Sent, Error> {
     let limits = &outbound.limits;
     let uri = request.uri().clone();
     let scheme = uri.scheme_str().unwrap_or("https").to_owned();
@@ -49,7 +53,9 @@ pub(super) async fn send(outbound: &Outbound, mut request: http::Request<WasiBod
         let stream = connect(&host, port, allowed).await?;
         if scheme == "https" { tls(outbound, &host, stream).await } else { Ok(Box::new(stream) as Box<dyn Stream>) }
     };
-    let stream = timeout(within(options.connect_timeout, limits.connect), connecting).await.map_err(|_| Error::ConnectionTimeout)??;
+    let stream = timeout(within(options.connect_timeout, limits.connect), connecting)
+        .await
+        .map_err(|_| Error::ConnectionTimeout)??;
     if outbound.via.is_none() {
         // Origin form (RFC 9112 §3.2.1); through a proxy the absolute form stays.
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -62,7 +68,8 @@ pub(super) async fn send(outbound: &Outbound, mut request: http::Request<WasiBod
         }
     }));
     let first_byte = within(options.first_byte_timeout, limits.first_byte);
-    let response = timeout(first_byte, sender.send_request(request)).await.map_err(|_| Error::ConnectionReadTimeout)??;
+    let response =
+        timeout(first_byte, sender.send_request(request)).await.map_err(|_| Error::ConnectionReadTimeout)??;
     let patience = within(options.between_bytes_timeout, limits.between_bytes).max(Duration::from_millis(1));
     let response = response.map(|body| {
         Bounded {
@@ -87,8 +94,11 @@ async fn connect(host: &str, port: u16, allowed: Allowed) -> Result<TcpStream, E
             .collect(),
     };
     // The addresses checked are the ones connected to: a second look-up could answer something else.
-    let reachable: Vec<SocketAddr> =
-        found.iter().copied().filter(|found| allowed == Allowed::Anywhere || !address::is_private(found.ip())).collect();
+    let reachable: Vec<SocketAddr> = found
+        .iter()
+        .copied()
+        .filter(|found| allowed == Allowed::Anywhere || !address::is_private(found.ip()))
+        .collect();
     if reachable.is_empty() {
         return Err(if found.is_empty() { Error::DestinationNotFound } else { Error::DestinationIpProhibited });
     }

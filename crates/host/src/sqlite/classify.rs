@@ -38,13 +38,19 @@ pub(super) fn classify(sql: &str) -> Result<Kind, &'static str> {
     let kind = match word.to_ascii_uppercase().as_str() {
         "SELECT" | "VALUES" | "WITH" | "EXPLAIN" => {
             if uses_connection_state(text) {
-                return Err("changes(), total_changes() and last_insert_rowid() belong to a connection, and readers have their own: use RETURNING, or the connection's functions");
+                return Err(
+                    "changes(), total_changes() and last_insert_rowid() belong to a connection, and readers have their own: use RETURNING, or the connection's functions",
+                );
             }
             Kind::Read
         }
         "BEGIN" | "SAVEPOINT" => Kind::Begin,
         "COMMIT" | "END" | "ROLLBACK" | "RELEASE" => Kind::End,
-        "ATTACH" | "DETACH" => return Err("ATTACH and DETACH are not allowed: list the database in sqlite_databases and open it by its label"),
+        "ATTACH" | "DETACH" => {
+            return Err(
+                "ATTACH and DETACH are not allowed: list the database in sqlite_databases and open it by its label",
+            );
+        }
         "CREATE" if matches!(first_word(skip_comments(rest)).0.to_ascii_uppercase().as_str(), "TEMP" | "TEMPORARY") => {
             return Err("temporary tables are not kept between statements: use an ordinary table or a WITH clause");
         }

@@ -38,6 +38,8 @@ impl SqlError {
         };
         if remedy.is_some() {
             tracing::error!(target: "ventanilla::sqlite", database = label, "{text}");
+        } else {
+            tracing::debug!(target: "ventanilla::sqlite", database = label, "a statement failed: {text}");
         }
         let guest = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => GuestError::DatabaseFull,
@@ -58,7 +60,10 @@ impl SqlError {
 
     /// The transaction was ended by the host.
     pub fn transaction_gone(label: &str) -> Self {
-        Self::refused(label, "the transaction was rolled back because it stayed open too long, or the host is stopping; begin it again")
+        Self::refused(
+            label,
+            "the transaction was rolled back because it stayed open too long, or the host is stopping; begin it again",
+        )
     }
 }
 
@@ -72,7 +77,9 @@ fn remedy(error: &rusqlite::Error) -> Option<&'static str> {
         }
         ErrorCode::ReadOnly => "the file is read-only: let the host's user write to the file and to its folder",
         ErrorCode::DiskFull => "the disk is full: make room; nothing was stored",
-        ErrorCode::CannotOpen => "the file can't be opened: see that its folder exists and that the host's user may write there",
+        ErrorCode::CannotOpen => {
+            "the file can't be opened: see that its folder exists and that the host's user may write there"
+        }
         ErrorCode::SystemIoFailure => "the disk reports an error: see the system's log; nothing was stored",
         ErrorCode::OperationInterrupted => "the statement ran too long and was stopped",
         _ => return None,

@@ -34,7 +34,10 @@ impl HasData for SqliteData {
 }
 
 /// Makes the interface available to components.
-pub fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> SqliteView<'_>) -> wasmtime::Result<()> {
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> SqliteView<'_>,
+) -> wasmtime::Result<()> {
     sqlite::add_to_linker::<T, SqliteData>(linker, view)
 }
 
@@ -84,7 +87,10 @@ impl sqlite::HostConnection for SqliteView<'_> {
 type Streamed = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
 impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for SqliteData {
-    async fn open_async(accessor: &Accessor<T, Self>, database: String) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
+    async fn open_async(
+        accessor: &Accessor<T, Self>,
+        database: String,
+    ) -> wasmtime::Result<Result<Resource<Handle>, Error>> {
         accessor.with(|mut access| access.get().open_handle(&database))
     }
 
@@ -109,7 +115,10 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for SqliteData {
         }
     }
 
-    async fn last_insert_rowid_async(accessor: &Accessor<T, Self>, connection: Resource<Handle>) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid_async(
+        accessor: &Accessor<T, Self>,
+        connection: Resource<Handle>,
+    ) -> wasmtime::Result<i64> {
         accessor.with(|mut access| Ok(access.get().table.get(&connection)?.last_insert_rowid()))
     }
 

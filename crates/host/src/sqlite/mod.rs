@@ -46,7 +46,8 @@ impl Databases {
         let mut by_label = BTreeMap::new();
         for label in labels {
             if !by_label.contains_key(label) {
-                by_label.insert(label.to_owned(), Database::open(label, &folder.join(format!("{label}.sqlite")), metrics)?);
+                by_label
+                    .insert(label.to_owned(), Database::open(label, &folder.join(format!("{label}.sqlite")), metrics)?);
             }
         }
         Ok(Self { by_label })
@@ -77,8 +78,9 @@ impl Database {
     /// Opens (and creates) the file and starts its threads.
     pub fn open(label: &str, file: &Path, metrics: &Arc<Metrics>) -> Result<Arc<Self>> {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("can't create the data folder {}: give a writable --data folder", folder.display()))?;
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("can't create the data folder {}: give a writable --data folder", folder.display())
+            })?;
         }
         let connection = run::open(file).map_err(|error| errors::opening(label, file, &error))?;
         let (writer_sender, writer_jobs) = mpsc::channel();
@@ -111,7 +113,12 @@ impl Database {
     }
 }
 
-fn read(mut connection: rusqlite::Connection, tasks: &Mutex<mpsc::Receiver<Task>>, writer: &mpsc::Sender<writer::Job>, label: &str) {
+fn read(
+    mut connection: rusqlite::Connection,
+    tasks: &Mutex<mpsc::Receiver<Task>>,
+    writer: &mpsc::Sender<writer::Job>,
+    label: &str,
+) {
     let watch = run::Watch::install(&mut connection);
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -169,7 +176,11 @@ impl Handle {
     }
 
     /// Sends a statement where it belongs; the future waits for its commit.
-    pub fn execute(&self, sql: String, parameters: Vec<Value>) -> impl Future<Output = Result<Rows, SqlError>> + Send + use<> {
+    pub fn execute(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+    ) -> impl Future<Output = Result<Rows, SqlError>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         let sent = self.send(Task { sql, parameters, reply });
         let state = Arc::clone(&self.state);

@@ -55,7 +55,9 @@ impl Watch {
     pub(super) fn install(connection: &mut Connection) -> Self {
         let deadline: Arc<Mutex<Option<Instant>>> = Arc::default();
         let seen = Arc::clone(&deadline);
-        let too_late = move || seen.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|deadline| Instant::now() > deadline);
+        let too_late = move || {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|deadline| Instant::now() > deadline)
+        };
         if let Err(error) = connection.progress_handler(STEPS, Some(too_late)) {
             tracing::warn!(%error, "statements can't be stopped when they run too long");
         }
@@ -73,7 +75,12 @@ pub(super) fn is_readonly(connection: &Connection, sql: &str) -> rusqlite::Resul
 }
 
 /// Runs a statement to its end and keeps its rows.
-pub(super) fn statement(connection: &Connection, watch: &Watch, sql: &str, parameters: &[Value]) -> rusqlite::Result<Rows> {
+pub(super) fn statement(
+    connection: &Connection,
+    watch: &Watch,
+    sql: &str,
+    parameters: &[Value],
+) -> rusqlite::Result<Rows> {
     watch.set(Some(Instant::now() + STATEMENT_TIME));
     let result = collect(connection, sql, parameters);
     watch.set(None);
@@ -88,7 +95,9 @@ fn collect(connection: &Connection, sql: &str, parameters: &[Value]) -> rusqlite
     let mut size = 0;
     let mut cursor = statement.query(rusqlite::params_from_iter(parameters.iter().map(Bound)))?;
     while let Some(row) = cursor.next()? {
-        let values = (0..columns.len()).map(|index| value(row.get_ref(index)?, index, &mut size)).collect::<rusqlite::Result<_>>()?;
+        let values = (0..columns.len())
+            .map(|index| value(row.get_ref(index)?, index, &mut size))
+            .collect::<rusqlite::Result<_>>()?;
         rows.push(RowResult { values });
         if size > RESULT_BYTES {
             return Err(rusqlite::Error::SqliteFailure(

@@ -38,7 +38,12 @@ pub(super) enum Job {
 }
 
 /// Starts the thread.
-pub(super) fn start(mut connection: Connection, jobs: mpsc::Receiver<Job>, label: &str, metrics: Arc<Metrics>) -> Result<()> {
+pub(super) fn start(
+    mut connection: Connection,
+    jobs: mpsc::Receiver<Job>,
+    label: &str,
+    metrics: Arc<Metrics>,
+) -> Result<()> {
     let label = label.to_owned();
     std::thread::Builder::new()
         .name("sqlite-write".into())
@@ -164,7 +169,10 @@ impl Writer<'_> {
             match statements.recv_timeout(patience) {
                 Ok(task) => self.alone(task),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    tracing::warn!(database = self.label, "a component's transaction stayed open too long and was rolled back");
+                    tracing::warn!(
+                        database = self.label,
+                        "a component's transaction stayed open too long and was rolled back"
+                    );
                     break;
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,

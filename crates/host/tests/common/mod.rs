@@ -1,6 +1,12 @@
 //! What host tests share: a folder of their own, the guest component, a manifest around it.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "shared by several test binaries, and tests may")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "shared by several test binaries, and tests may"
+)]
 
 use bytes::Bytes;
 use std::{
@@ -36,26 +42,28 @@ impl Drop for Folder {
     }
 }
 
-fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// tests/guest, built once. About a minute when its dependencies are not compiled yet.
+/// Builds a component of this crate's tests. About a minute when its dependencies are not compiled yet.
+pub fn build_guest(folder: &str, triple: &str, file: &str) -> PathBuf {
+    let target = workspace().join("target/host-guest");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--target", triple, "--target-dir"])
+        .arg(&target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .env_remove("RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "{folder} does not compile: is the target there? rustup target add {triple}");
+    target.join(triple).join("release").join(file)
+}
+
+/// tests/guest, built once per test binary.
 pub fn guest() -> &'static Path {
     static GUEST: OnceLock<PathBuf> = OnceLock::new();
-    GUEST.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
-        let target = workspace().join("target/host-guest");
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "--target-dir"])
-            .arg(&target)
-            .current_dir(&folder)
-            .env_remove("RUSTFLAGS")
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "the guest does not compile: is the target there? rustup target add wasm32-wasip2");
-        target.join("wasm32-wasip2/release/host_guest.wasm")
-    })
+    GUEST.get_or_init(|| build_guest("tests/guest", "wasm32-wasip2", "host_guest.wasm"))
 }
 
 /// A manifest with the guest at `/...`; `more` goes into its `[component.guest]`.
@@ -80,12 +88,15 @@ pub fn options(folder: &Folder, more: &str) -> Options {
 
 /// Status and text of a GET.
 pub async fn get(host: &Host, target: &str) -> (u16, String) {
-    post(host, target, "").await
+    send(host, http::Request::get(target).body(Bytes::new()).unwrap()).await
 }
 
 /// Status and text of a request with a body.
 pub async fn post(host: &Host, target: &str, body: impl Into<Bytes>) -> (u16, String) {
-    let request = http::Request::post(target).body(body.into()).unwrap();
+    send(host, http::Request::post(target).body(body.into()).unwrap()).await
+}
+
+async fn send(host: &Host, request: http::Request<Bytes>) -> (u16, String) {
     let response = host.call(request).await.unwrap();
     (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
 }

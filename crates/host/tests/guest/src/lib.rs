@@ -28,13 +28,18 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
             spin_sdk::wasip3::clocks::monotonic_clock::wait_for(query.parse::<u64>()? * 1_000_000).await;
             "slept".into()
         }
-        "/headers" => request.headers().iter().map(|(name, value)| format!("{name}: {:?}\n", value.as_bytes())).collect(),
+        "/headers" => {
+            request.headers().iter().map(|(name, value)| format!("{name}: {:?}\n", value.as_bytes())).collect()
+        }
         "/environment" => std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect(),
         "/clock" => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string(),
         "/variable" => spin_sdk::variables::get(&query).await?,
         "/echo" => request.into_body().bytes().await?.len().to_string(),
         "/insert" => {
-            let rows = Connection::open_default().await?.execute("INSERT INTO t(v) VALUES (?1) RETURNING v", [Value::Text(query)]).await?;
+            let rows = Connection::open_default()
+                .await?
+                .execute("INSERT INTO t(v) VALUES (?1) RETURNING v", [Value::Text(query)])
+                .await?;
             format!("{:?}", rows.collect().await?.first().map(|row| row.values.clone()))
         }
         "/begin-and-panic" => {
@@ -45,13 +50,18 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
         }
         "/sql" => {
             let sql = String::from_utf8(request.into_body().bytes().await?.to_vec())?;
-            let rows = Connection::open(if query.is_empty() { "default" } else { &query }).await?.execute(sql, []).await?;
+            let rows =
+                Connection::open(if query.is_empty() { "default" } else { &query }).await?.execute(sql, []).await?;
             rows.collect().await?.iter().map(|row| format!("{:?}\n", row.values)).collect()
         }
         "/fetch" => {
             let request = http::Request::get(query.as_str()).body(Empty::<Bytes>::new())?;
             match send(request).await {
-                Ok(response) => format!("{} {}", response.status().as_u16(), String::from_utf8_lossy(&response.into_body().bytes().await?)),
+                Ok(response) => format!(
+                    "{} {}",
+                    response.status().as_u16(),
+                    String::from_utf8_lossy(&response.into_body().bytes().await?)
+                ),
                 Err(error) => format!("{error:?}"),
             }
         }
