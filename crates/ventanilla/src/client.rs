@@ -90,9 +90,6 @@ impl Http {
             ),
             other => anyhow::Error::from(other).context(format!("cannot ask {url}")),
         })?;
-        let header =
-            |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let content_type = header("content-type");
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         Ok(Reply { status, body: body.with_context(|| format!("the answer of {url} broke off"))? })
