@@ -8,6 +8,7 @@ pub mod batch;
 #[doc(hidden)]
 pub mod bindings;
 pub mod e164;
+pub mod form_signature;
 pub mod forms;
 pub mod headers;
 pub mod hub;
