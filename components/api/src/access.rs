@@ -52,7 +52,8 @@ pub(crate) fn check(
 }
 
 fn parse(variable: Result<String, String>) -> Result<Map<String, Value>, Problem> {
-    let text = variable.map_err(|error| answer::misconfigured(&format!("variable api_tokens cannot be read: {error}")))?;
+    let text =
+        variable.map_err(|error| answer::misconfigured(&format!("variable api_tokens cannot be read: {error}")))?;
     // The parser's message would quote what it found, and that may be a token.
     match serde_json::from_str(&text) {
         Ok(Value::Object(tokens)) => Ok(tokens),
@@ -129,7 +130,9 @@ mod tests {
     fn without_a_token_a_tenant_is_closed_and_the_answer_says_how_to_authenticate() {
         let problem = check(Access::Tenant, Some("madrid"), None, Ok(TOKENS.into())).unwrap_err();
         assert_eq!(problem.status, 401);
-        assert!(problem.headers.iter().any(|(name, value)| *name == "www-authenticate" && value.starts_with("Bearer ")));
+        assert!(
+            problem.headers.iter().any(|(name, value)| *name == "www-authenticate" && value.starts_with("Bearer "))
+        );
     }
 
     #[test]

@@ -71,8 +71,7 @@ impl From<Problem> for Answer {
         if let (Some(field), Some(members)) = (problem.field, document.as_object_mut()) {
             members.insert("field".into(), field.into());
         }
-        let mut answer =
-            Answer::new(problem.status, "application/problem+json", document.to_string().into_bytes());
+        let mut answer = Answer::new(problem.status, "application/problem+json", document.to_string().into_bytes());
         answer.headers.extend(problem.headers);
         answer
     }
@@ -93,7 +92,9 @@ pub(crate) fn store(error: StoreError, field: &str) -> Problem {
         // The same again fails again.
         StoreError::Invalid(why) => invalid(field, why),
         // Only intake has single-use values.
-        StoreError::Replayed => Problem::new(409, "replayed", "Replayed", "the store has seen this value with another request"),
+        StoreError::Replayed => {
+            Problem::new(409, "replayed", "Replayed", "the store has seen this value with another request")
+        }
     }
 }
 
@@ -118,7 +119,9 @@ pub(crate) fn no_such_route() -> Problem {
 pub(crate) fn no_such_tenant(tenant: &str) -> Problem {
     not_found(
         "no-such-tenant",
-        format!("there is no tenant {tenant:?}; tenants are the names in the variable api_tokens (SPIN_VARIABLE_API_TOKENS)"),
+        format!(
+            "there is no tenant {tenant:?}; tenants are the names in the variable api_tokens (SPIN_VARIABLE_API_TOKENS)"
+        ),
     )
 }
 
@@ -136,7 +139,10 @@ pub(crate) fn method_not_allowed(allowed: &[&str]) -> Problem {
 /// No token, or one that opens nothing here (RFC 6750 §3).
 pub(crate) fn unauthorized(given: bool) -> Problem {
     let (detail, challenge) = if given {
-        ("this token does not open this tenant; tokens are in the variable api_tokens", "Bearer realm=\"ventanilla\", error=\"invalid_token\"")
+        (
+            "this token does not open this tenant; tokens are in the variable api_tokens",
+            "Bearer realm=\"ventanilla\", error=\"invalid_token\"",
+        )
     } else {
         ("send a token of this tenant: Authorization: Bearer <token>", "Bearer realm=\"ventanilla\"")
     };

@@ -46,11 +46,9 @@ impl Call {
     pub(crate) fn page(&self) -> Result<Page, Problem> {
         let limit = match self.query.get("limit") {
             None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=500).contains(limit))
-                .ok_or_else(|| answer::invalid("limit", format!("limit must be a number from 1 to 500, is {text:?}")))?,
+            Some(text) => text.parse().ok().filter(|limit| (1..=500).contains(limit)).ok_or_else(|| {
+                answer::invalid("limit", format!("limit must be a number from 1 to 500, is {text:?}"))
+            })?,
         };
         Ok(Page { after: self.query.get("after").map(str::to_owned), limit })
     }
@@ -65,14 +63,18 @@ impl Call {
             _ => return Err(answer::invalid("body", "the body must be a JSON object")),
         };
         if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(answer::invalid(name, format!("unknown member {name:?}; this route takes {}", known.join(", "))));
+            return Err(answer::invalid(
+                name,
+                format!("unknown member {name:?}; this route takes {}", known.join(", ")),
+            ));
         }
         Ok(Members(members))
     }
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Value, Problem> {
-        serde_json::from_slice(&self.body).map_err(|error| answer::invalid("body", format!("the body is not JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| answer::invalid("body", format!("the body is not JSON: {error}")))
     }
 }
 
@@ -133,7 +135,8 @@ impl Query {
         let mut read = Query::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).ok_or_else(|| answer::invalid("query", "the query is not well-formed percent-encoded UTF-8"))?;
+            let name = decode(name)
+                .ok_or_else(|| answer::invalid("query", "the query is not well-formed percent-encoded UTF-8"))?;
             let value = decode(value)
                 .filter(|value| !value.contains('\0'))
                 .ok_or_else(|| answer::invalid(&name, format!("{name} is not well-formed percent-encoded UTF-8")))?;

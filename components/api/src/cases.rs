@@ -37,7 +37,10 @@ pub(crate) async fn change(call: &Call) -> Result<Answer, Problem> {
         assignee: members.text("assignee")?,
         priority: members.number("priority", 1..=5)?,
     };
-    if changes.status.is_none() && changes.department.is_none() && changes.assignee.is_none() && changes.priority.is_none()
+    if changes.status.is_none()
+        && changes.department.is_none()
+        && changes.assignee.is_none()
+        && changes.priority.is_none()
     {
         return Err(answer::invalid("body", "nothing to change; give status, department, assignee or priority"));
     }
@@ -62,9 +65,8 @@ pub(crate) async fn add_note(call: &Call) -> Result<Answer, Problem> {
 pub(crate) async fn reply(call: &Call) -> Result<Answer, Problem> {
     let (text, author) = prose(call)?;
     let (reference, _) = existing(call).await?;
-    let id = store::reply(call.tenant(), reference, text, author, call.now)
-        .await
-        .map_err(|e| answer::store(e, "text"))?;
+    let id =
+        store::reply(call.tenant(), reference, text, author, call.now).await.map_err(|e| answer::store(e, "text"))?;
     Ok(Answer::json(202, &json!({"id": id})))
 }
 
@@ -74,7 +76,10 @@ pub(crate) async fn complete_task(call: &Call) -> Result<Answer, Problem> {
     let (reference, detail) = existing(call).await?;
     let task = call.param("task");
     if !detail.summary.open_tasks.iter().any(|open| open.id == task) {
-        return Err(answer::not_found("no-such-task", "this case has no open task of that id; its open tasks are in its JSON"));
+        return Err(answer::not_found(
+            "no-such-task",
+            "this case has no open task of that id; its open tasks are in its JSON",
+        ));
     }
     let case = store::complete_task(call.tenant(), reference, task, author, call.now)
         .await

@@ -200,10 +200,15 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_base64_as_in_rfc_4648() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
-        assert_eq!(header(&Header { name: "x".into(), value: vec![0xff] }), json!({"name": "x", "value_base64": "/w=="}));
+        assert_eq!(
+            header(&Header { name: "x".into(), value: vec![0xff] }),
+            json!({"name": "x", "value_base64": "/w=="})
+        );
     }
 
     #[test]

@@ -183,7 +183,10 @@ mod tests {
         let put = |body| ask("PUT", "/api/madrid/profile", Some("sesame"), body).status;
         assert_eq!(put(Err(answer::too_large(MAX_BODY))), 413);
         assert_eq!(put(Ok(b"{".to_vec())), 400);
-        assert_eq!(put(Ok(br#"{"tenant": "toledo", "name": "T", "languages": ["es"], "time_zone": "UTC0"}"#.to_vec())), 400);
+        assert_eq!(
+            put(Ok(br#"{"tenant": "toledo", "name": "T", "languages": ["es"], "time_zone": "UTC0"}"#.to_vec())),
+            400
+        );
     }
 
     #[test]

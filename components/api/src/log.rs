@@ -20,7 +20,8 @@ pub(crate) async fn events(call: &Call) -> Result<Answer, Problem> {
 /// `GET /api/{tenant}/envelopes`
 pub(crate) async fn envelopes(call: &Call) -> Result<Answer, Problem> {
     let disposition = call.query.get("disposition").map(disposition).transpose()?;
-    let page = store::envelopes(call.tenant(), disposition, call.page()?).await.map_err(|e| answer::store(e, "after"))?;
+    let page =
+        store::envelopes(call.tenant(), disposition, call.page()?).await.map_err(|e| answer::store(e, "after"))?;
     let items = page.envelopes.iter().map(json::envelope_summary).collect();
     Ok(Answer::json(200, &json::list("envelopes", items, page.next)))
 }
@@ -45,7 +46,10 @@ pub(crate) async fn ledger(call: &Call) -> Result<Answer, Problem> {
 fn connector(name: &str) -> Result<String, Problem> {
     match name.split_once('/') {
         Some((channel, vendor)) if !channel.is_empty() && !vendor.is_empty() => Ok(name.to_owned()),
-        _ => Err(answer::invalid("connector", format!("connector must be channel/vendor, as in the routes; is {name:?}"))),
+        _ => Err(answer::invalid(
+            "connector",
+            format!("connector must be channel/vendor, as in the routes; is {name:?}"),
+        )),
     }
 }
 
@@ -53,7 +57,10 @@ fn disposition(name: &str) -> Result<String, Problem> {
     if DISPOSITIONS.contains(&name) {
         return Ok(name.to_owned());
     }
-    Err(answer::invalid("disposition", format!("there is no disposition {name:?}; there are {}", DISPOSITIONS.join(", "))))
+    Err(answer::invalid(
+        "disposition",
+        format!("there is no disposition {name:?}; there are {}", DISPOSITIONS.join(", ")),
+    ))
 }
 
 #[cfg(test)]

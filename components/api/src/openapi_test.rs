@@ -92,7 +92,10 @@ fn conforms(document: &Value, schema: &Value, value: &Value, full: bool, place: 
             }
             for name in properties.keys().filter(|_| full) {
                 let alternative = name.ends_with("_base64") || properties.contains_key(&format!("{name}_base64"));
-                assert!(alternative || members.contains_key(name), "{place}.{name} is in openapi.json but not in the code");
+                assert!(
+                    alternative || members.contains_key(name),
+                    "{place}.{name} is in openapi.json but not in the code"
+                );
             }
             for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 assert!(members.contains_key(name), "{place}.{name} is required but absent");

@@ -21,7 +21,10 @@ pub(crate) async fn list(call: &Call) -> Result<Answer, Problem> {
 pub(crate) async fn profile(call: &Call) -> Result<Answer, Problem> {
     match store::profile(call.tenant()).await.map_err(|e| answer::store(e, "tenant"))? {
         Some(profile) => Ok(Answer::json(200, &Value::Object(profile_json(&profile)))),
-        None => Err(answer::not_found("no-profile", "this tenant has no profile yet; PUT one, or run: ventanilla tenant apply FILE")),
+        None => Err(answer::not_found(
+            "no-profile",
+            "this tenant has no profile yet; PUT one, or run: ventanilla tenant apply FILE",
+        )),
     }
 }
 

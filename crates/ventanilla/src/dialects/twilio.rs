@@ -379,9 +379,9 @@ mod tests {
         // Twilio, "Webhooks security", the example with auth token 12345.
         let parameters = owned(&[
             ("CallSid", "CA1234567890ABCDE"),
-            ("Caller", "+14158675310"),
+            ("Caller", "+14158675309"),
             ("Digits", "1234"),
-            ("From", "+14158675310"),
+            ("From", "+14158675309"),
             ("To", "+18005551212"),
         ]);
         let signature = sign("12345", "https://mycompany.com/myapp.php?foo=1&bar=2", &parameters).unwrap();
