@@ -4,9 +4,9 @@ use channel_sdk::types::{Context, Event, Kind, Request, Task, TextSource, Thread
 
 use crate::wire::{Report, What};
 
-/// Members that staff may want to see and that have no field of their own.
+/// Members that staff may want to see and that have no field of their own, in the order of a JSON object.
 const FIELDS: [&str; 10] =
-    ["from", "pai", "privacy", "to", "ruri", "source_ip", "code", "reason", "content_type", "body_base64"];
+    ["body_base64", "code", "content_type", "from", "pai", "privacy", "reason", "ruri", "source_ip", "to"];
 
 pub(crate) fn translate(request: &Request, context: &Context) -> Translation {
     let report = match Report::read(request) {

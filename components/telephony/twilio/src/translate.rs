@@ -91,6 +91,8 @@ fn base(webhook: &Webhook, kind: Kind, key: String) -> Event {
             !value.is_empty() && (FIELDS.contains(&name.as_str()) || name.starts_with("SipHeader_"))
         })
         .collect();
+    // In JSON they are an object: this is its order.
+    event.fields.sort_by(|one, other| one.0.cmp(&other.0));
     event
 }
 
