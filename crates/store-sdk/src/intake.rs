@@ -67,6 +67,10 @@ pub fn binding(envelope: &Envelope) -> String {
     hex(&hash.finalize())
 }
 
+/// Members of a stored event that keep the order of its pairs, where it is not the alphabet's.
+pub(crate) const FIELDS: &str = "fields_in_order";
+pub(crate) const ATTRIBUTES: &str = "attributes_in_order";
+
 /// Makes the document of an intake.
 ///
 /// # Errors
@@ -200,6 +204,12 @@ fn entry(event: &Event, received_at: i64, random: Random) -> Result<Value, Intak
 fn stored(event: &Event) -> Value {
     let mut members = json::event(event);
     members.extend(json::intake(event));
+    // Objects have no order; the contract's pairs do.
+    for (name, pairs) in [(FIELDS, &event.fields), (ATTRIBUTES, &event.attributes)] {
+        if !pairs.is_sorted_by_key(|(key, _)| key) {
+            members.insert(name.to_owned(), json!(pairs));
+        }
+    }
     Value::Object(members)
 }
 

@@ -9,6 +9,7 @@ use channel_sdk::{json, reference};
 use serde_json::Value;
 
 use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note};
+use crate::intake::{ATTRIBUTES, FIELDS};
 use crate::log::StoredEvent;
 use crate::text::{unescape, unhex};
 
@@ -107,20 +108,33 @@ pub fn receipts(answer: &Value, events: &[Event]) -> Read<Vec<Receipt>> {
         .collect()
 }
 
+/// An event as [`crate::intake`] wrote it.
+fn event(row: &Value) -> Read<Event> {
+    let mut members = row.get("event").cloned().ok_or_else(|| missing("event"))?;
+    let mut pairs = |name: &str| -> Read<Option<Vec<(String, String)>>> {
+        let kept = members.as_object_mut().and_then(|members| members.remove(name));
+        Ok(kept.map(serde_json::from_value).transpose()?)
+    };
+    let (fields, attributes) = (pairs(FIELDS)?, pairs(ATTRIBUTES)?);
+    let mut event = json::parse_event(&members).map_err(|error| RowError(error.to_string()))?;
+    event.fields = fields.unwrap_or(event.fields);
+    event.attributes = attributes.unwrap_or(event.attributes);
+    Ok(event)
+}
+
 /// One event as stored.
 ///
 /// # Errors
 ///
 /// When the row is not what the store writes.
 pub fn stored_event(row: &Value) -> Read<StoredEvent> {
-    let event = row.get("event").ok_or_else(|| missing("event"))?;
     Ok(StoredEvent {
         id: needed(row, "id")?,
         tenant: needed(row, "tenant")?,
         channel: needed(row, "channel")?,
         connector: needed(row, "connector")?,
         received_at: instant(row, "received_at")?,
-        event: json::parse_event(event).map_err(|error| RowError(error.to_string()))?,
+        event: event(row)?,
         case_reference: shown(row, "reference"),
     })
 }
@@ -211,8 +225,7 @@ pub fn detail(row: &Value) -> Read<CaseDetail> {
 ///
 /// When the row is not what the store writes.
 pub fn public_case(row: &Value) -> Read<PublicCase> {
-    let first = row.get("event").ok_or_else(|| missing("event"))?;
-    let first = json::parse_event(first).map_err(|error| RowError(error.to_string()))?;
+    let first = event(row)?;
     Ok(PublicCase {
         reference: needed(row, "reference")?,
         status: status(row)?,
