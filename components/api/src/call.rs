@@ -83,11 +83,6 @@ impl Call {
 pub(crate) struct Members(Map<String, Value>);
 
 impl Members {
-    /// Whether nothing was given.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// A text, if given; trimmed, never empty.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Problem> {
         self.bounded(name, MAX_TEXT)

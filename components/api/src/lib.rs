@@ -113,7 +113,7 @@ mod service {
             now: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
         };
         let answer = respond(inbound).await;
-        let mut response = spin_sdk::http::Response::new(FullBody::new(spin_sdk::bytes::Bytes::from(answer.body)));
+        let mut response = spin_sdk::http::Response::new(FullBody::new(bytes::Bytes::from(answer.body)));
         *response.status_mut() = spin_sdk::http::StatusCode::from_u16(answer.status).unwrap_or_default();
         for (name, value) in answer.headers {
             if let Ok(value) = spin_sdk::http::HeaderValue::from_str(&value) {
