@@ -422,11 +422,8 @@ def test_a_full_disk_is_503_and_loses_nothing():
         raise checks.Skip(f"mount does not work here: {mounted.stderr.strip()}")
     one = None
     try:
-        cache = server.folder()
         data = os.path.join(disk, "data")
         os.makedirs(data)
-        # The cache of compiled components is not what is to be tried.
-        os.symlink(cache, os.path.join(data, "cache"))
         one = server.Server(data=data)
         ballast = os.path.join(disk, "ballast")
         acknowledged, refused = [], None

@@ -21,7 +21,7 @@ def test_call_then_cases_shows_the_call_against_the_demo_tenant():
         checks.contains(str(one.said.get("tenants")), "demo")
         status, output, errors = server.command("call", "--help", env=environment)
         checks.equal(status, 0, errors)
-        status, output, errors = server.command("call", "--url", one.url, "--data", data, env=environment)
+        status, output, errors = server.command("call", "--press", "1", "--hang-up", "--url", one.url, "--data", data, env=environment)
         checks.equal(status, 0, f"{output}{errors}")
         spoken = re.findall(r"\d{3}-\d{3}-\d{4}", output)
         status, cases, errors = server.command("cases", "--url", one.url, "--data", data, env=environment)

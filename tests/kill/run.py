@@ -109,7 +109,8 @@ def test_every_acknowledged_call_survives_kill_9_exactly_once():
     for turn in range(ROUNDS):
         running = server.Server(data=data)
         load = Load(running.url, 1 + turn * 1_000_000)
-        time.sleep(chance.uniform(0.3, 2.0))
+        checks.eventually(lambda: load.acknowledged, 20, "a first call is acknowledged")
+        time.sleep(chance.uniform(0.05, 1.5))
         running.process.send_signal(9)
         load.stop()
         running.kill()
@@ -150,6 +151,7 @@ def test_a_graceful_stop_under_load_loses_nothing_and_answers_what_it_took():
     data = server.folder()
     running = server.Server(data=data)
     load = Load(running.url, 900_000_000)
+    checks.eventually(lambda: load.acknowledged, 20, "a first call is acknowledged")
     time.sleep(1)
     running.process.terminate()
     time.sleep(0.2)
@@ -161,4 +163,4 @@ def test_a_graceful_stop_under_load_loses_nothing_and_answers_what_it_took():
 
 
 if __name__ == "__main__":
-    checks.main(globals(), limit=150)
+    checks.main(globals(), limit=180)

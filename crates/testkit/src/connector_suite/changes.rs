@@ -71,15 +71,26 @@ pub(super) fn prefixes(story: &Story) -> impl Iterator<Item = Changed> + '_ {
     })
 }
 
-/// One byte replaced by each other one.
-pub(super) fn changed_bytes(story: &Story) -> impl Iterator<Item = Changed> + '_ {
+/// What parsers of forms, JSON, XML, MIME and headers look for, and what is no character at all.
+const TELLING: &[u8] = b"\0\t\n\r \"#%&'+,-./:;<=>?@[\\]{|}\x7f\x80\xc0\xc3\xed\xf0\xff";
+
+/// One byte made another: all that differ by one bit or tell a parser something, and of the rest every `step`th value,
+/// beginning elsewhere at each place.
+pub(super) fn changed_bytes(story: &Story, step: usize) -> impl Iterator<Item = Changed> + '_ {
     places(&story.request).into_iter().flat_map(move |place| {
         let good = bytes(&story.request, place);
         (0..good.len()).flat_map(move |at| {
             (1..=255_u8).filter_map(move |difference| {
+                let value = bytes(&story.request, place)[at] ^ difference;
+                let chosen = difference.is_power_of_two()
+                    || TELLING.contains(&value)
+                    || (at + usize::from(difference)) % step == 0;
+                if !chosen {
+                    return None;
+                }
                 let mut changed = bytes(&story.request, place).to_vec();
-                changed[at] ^= difference;
-                let how = format!("{place:?} byte {at} made {:#04x}", changed[at]);
+                changed[at] = value;
+                let how = format!("{place:?} byte {at} made {value:#04x}");
                 Some(Changed { how, request: with(story, place, changed)? })
             })
         })

@@ -11,18 +11,19 @@ mod subject;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use channel_sdk::connector::Guest;
-use channel_sdk::types::{Event, Handle, Outgoing, Part, RefusalReason, Strength};
+use channel_sdk::types::{Event, Handle, Outgoing, Part, RefusalReason, Strength, Translation};
 
 use changes::{Changed, Place};
 use component::Built;
 use flow::{Ending, Run, is_credential, play};
-use story::{Stories, Story};
+use story::{Secrets, Stories, Story};
 use subject::{Native, Subject, Trap};
 
 /// Changed requests run inside the component per story: enough to meet every branch, few enough for seconds.
-const SAMPLE: usize = 250;
+const SAMPLE: usize = 120;
 
 /// Gives a connector its tests. `$connector` implements `channel_sdk::connector::Guest`.
 #[macro_export]
@@ -86,6 +87,29 @@ fn events_of(run: &Run) -> &[Event] {
         Ending::Events(events, _) => events,
         Ending::Handshake(_) | Ending::Lookup(_) | Ending::Refused(_) => &[],
     }
+}
+
+/// A changed request gives values or typed errors, and the values keep the rules.
+fn survives<C: Guest>(story: &Story, changed: Changed, acknowledge: bool, secrets: &Secrets) -> Vec<String> {
+    let mut native = Native::<C>::default();
+    let Changed { how, request } = changed;
+    let mut breaches = Vec::new();
+    // The gateway translates verified requests only; a connector must not lean on that.
+    match native.translate(&request, &story.context, &story.fetched) {
+        Err(trap) => breaches.push(trapped(&trap, "translate")),
+        Ok(Translation::Events(events) | Translation::Degraded((events, _))) => breaches.extend(rules::events(&events)),
+        Ok(Translation::Fetch(_)) => {}
+    }
+    if let Err(trap) = native.authenticate(&request, &story.context, &story.fetched) {
+        breaches.push(trapped(&trap, "authenticate"));
+    }
+    if acknowledge {
+        match rules::acknowledgements(&mut native, &request, &story.context, &[], secrets) {
+            Err(trap) => breaches.push(trapped(&trap, "acknowledge")),
+            Ok(broken) => breaches.extend(broken),
+        }
+    }
+    breaches.into_iter().map(|breach| format!("{how}: {breach}")).collect()
 }
 
 impl<C: Guest> Suite<C> {
@@ -166,14 +190,13 @@ impl<C: Guest> Suite<C> {
     /// A sample of everything below, inside the component.
     pub fn changed_requests_give_the_same_inside_the_built_component(mut self) {
         let mut built = self.built();
-        let max_body = self.max_body();
         let mut breaches = Vec::new();
         for story in &self.data.stories {
-            let count = changes::prefixes(story).count() + changes::changed_bytes(story).count();
+            let count = changes::prefixes(story).count() + changes::changed_bytes(story, 1).count();
             // A prime step meets every place and, over the stories, every value.
             let step = (count / SAMPLE).max(1) | 1;
-            let sample = changes::prefixes(story).chain(changes::changed_bytes(story)).step_by(step);
-            for Changed { how, request } in sample.chain(changes::misshapen(story, max_body)) {
+            let sample = changes::prefixes(story).chain(changes::changed_bytes(story, 1)).step_by(step);
+            for Changed { how, request } in sample.chain(changes::misshapen(story, 2_048)) {
                 let changed = Story { request, ..story.clone() };
                 let asked = (
                     built.authenticate(&changed.request, &changed.context, &[]),
@@ -252,66 +275,60 @@ impl<C: Guest> Suite<C> {
         settle(breaches);
     }
 
-    fn survives(&mut self, story: &Story, how: &str, acknowledge: bool) -> Vec<String> {
-        let secrets = self.data.secrets.clone();
-        let mut breaches = Vec::new();
-        // The gateway translates verified requests only; a connector must not lean on that.
-        match self.native.translate(&story.request, &story.context, &story.fetched) {
-            Err(trap) => breaches.push(trapped(&trap, &format!("{how}: translate"))),
-            Ok(
-                channel_sdk::types::Translation::Events(events)
-                | channel_sdk::types::Translation::Degraded((events, _)),
-            ) => {
-                breaches.extend(rules::events(&events).into_iter().map(|breach| format!("{how}: {breach}")));
-            }
-            Ok(channel_sdk::types::Translation::Fetch(_)) => {}
-        }
-        if let Err(trap) = self.native.authenticate(&story.request, &story.context, &story.fetched) {
-            breaches.push(trapped(&trap, &format!("{how}: authenticate")));
-        }
-        if acknowledge {
-            match rules::acknowledgements(&mut self.native, &story.request, &story.context, &[], &secrets) {
-                Err(trap) => breaches.push(trapped(&trap, &format!("{how}: acknowledge"))),
-                Ok(broken) => breaches.extend(broken.into_iter().map(|breach| format!("{how}: {breach}"))),
-            }
-        }
-        tell(story, breaches)
+    /// Every story at once on as many threads as there are cores: a connector has no memory, so nothing is shared.
+    fn on_every_story(&self, test: impl Fn(&Story) -> Vec<String> + Sync) {
+        let next = AtomicUsize::new(0);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let breaches = std::thread::scope(|scope| {
+            let work = || {
+                let mut breaches = Vec::new();
+                while let Some(story) = self.data.stories.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    breaches.extend(tell(story, test(story)));
+                }
+                breaches
+            };
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let joined = running
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| vec!["a test thread panicked".into()]));
+            joined.flatten().collect()
+        });
+        settle(breaches);
     }
 
     /// Cut short anywhere.
-    pub fn every_prefix_gives_a_value_or_a_typed_error(mut self) {
-        let mut breaches = Vec::new();
-        for story in self.data.stories.clone() {
-            for Changed { how, request } in changes::prefixes(&story) {
-                breaches.extend(self.survives(&Story { request, ..story.clone() }, &how, true));
-            }
-        }
-        settle(breaches);
+    pub fn every_prefix_gives_a_value_or_a_typed_error(self) {
+        self.on_every_story(|story| {
+            let prefixes = changes::prefixes(story).enumerate();
+            prefixes
+                .flat_map(|(index, changed)| survives::<C>(story, changed, index % 7 == 0, &self.data.secrets))
+                .collect()
+        });
     }
 
-    /// Any byte made any other.
-    pub fn every_changed_byte_gives_a_value_or_a_typed_error(mut self) {
-        let mut breaches = Vec::new();
-        for story in self.data.stories.clone() {
-            let mut changed = story.clone();
-            for (index, Changed { how, request }) in changes::changed_bytes(&story).enumerate() {
-                changed.request = request;
-                breaches.extend(self.survives(&changed, &how, index % 101 == 0));
-            }
-        }
-        settle(breaches);
+    /// Any byte made another: every bit of it turned over, every character that means something to a parser, and a seventh of
+    /// all other values, another seventh at each place. `VENTANILLA_EXHAUSTIVE=1` tries all 255.
+    pub fn every_changed_byte_gives_a_value_or_a_typed_error(self) {
+        let step = if std::env::var("VENTANILLA_EXHAUSTIVE").is_ok_and(|value| value == "1") { 1 } else { 7 };
+        self.on_every_story(|story| {
+            let changes = changes::changed_bytes(story, step).enumerate();
+            changes
+                .flat_map(|(index, changed)| survives::<C>(story, changed, index % 307 == 0, &self.data.secrets))
+                .collect()
+        });
     }
 
     /// What no single byte makes.
     pub fn misshapen_requests_give_a_value_or_a_typed_error(mut self) {
-        let mut breaches = Vec::new();
         let max_body = self.max_body();
-        for story in self.data.stories.clone() {
-            for Changed { how, request } in changes::misshapen(&story, max_body) {
-                breaches.extend(self.survives(&Story { request, ..story.clone() }, &how, true));
-            }
-        }
-        settle(breaches);
+        let secrets = self.data.secrets.clone();
+        self.on_every_story(|story| {
+            // One story is given the largest bodies; the shape of the others' request adds nothing to them.
+            let first = self.data.stories.first().is_some_and(|first| first.name == story.name);
+            let largest = if first { max_body } else { max_body.min(8_192) };
+            let changes = changes::misshapen(story, largest).into_iter();
+            changes.flat_map(|changed| survives::<C>(story, changed, true, &secrets)).collect()
+        });
     }
 
     /// No clock, no randomness, no memory of an earlier request.

@@ -32,7 +32,7 @@ pub(super) trait Subject {
 }
 
 /// The connector as ordinary Rust of this process.
-pub(super) struct Native<C>(PhantomData<C>);
+pub(super) struct Native<C>(PhantomData<fn() -> C>);
 
 impl<C> Default for Native<C> {
     fn default() -> Self {
