@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
+    io::Read,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -84,11 +85,10 @@ impl Cache {
     }
 
     fn load(&self, engine: &Engine, file: &Path) -> Result<Option<Component>> {
-        let Ok(expected) = fs::read_to_string(file.with_extension("sum")) else {
+        let Ok(expected) = fs::read_to_string(file.with_extension("check")) else {
             return Ok(None);
         };
-        let bytes = fs::read(file)?;
-        if hex(&Sha256::digest(&bytes)) != expected.trim() {
+        if checksum(fs::File::open(file)?)? != expected.trim() {
             anyhow::bail!("{} is damaged", file.display());
         }
         deserialize_file(engine, file).map(Some)
@@ -96,14 +96,46 @@ impl Cache {
 
     fn store(&self, file: &Path, compiled: &[u8]) -> Result<()> {
         let unique = format!("{}-{}", std::process::id(), TEMPORARY.fetch_add(1, Ordering::Relaxed));
-        for (target, content) in
-            [(file.to_owned(), compiled), (file.with_extension("sum"), hex(&Sha256::digest(compiled)).as_bytes())]
-        {
+        let check = checksum(compiled)?;
+        for (target, content) in [(file.to_owned(), compiled), (file.with_extension("check"), check.as_bytes())] {
             let temporary = self.folder.join(format!("{unique}.tmp"));
             fs::write(&temporary, content)?;
             fs::rename(&temporary, &target)?;
         }
         Ok(())
+    }
+}
+
+/// Finds damage, not forgery: whoever can write to the folder can write the checksum as well. Every step is a bijection of
+/// its lane, so a change of one word always shows. SHA-256 of 25 components would take most of a start.
+fn checksum(mut from: impl Read) -> Result<String> {
+    let mut lanes = [0x9e37_79b9_7f4a_7c15_u64, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9, 0x27d4_eb2f_1656_67c5];
+    let mut buffer = vec![0_u8; 256 * 1024];
+    let mut length = 0_u64;
+    loop {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match from.read(rest)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        length += filled as u64;
+        // The end is padded with zeros; the length below tells it from zeros in the file.
+        if let Some(rest) = buffer.get_mut(filled..) {
+            rest.fill(0);
+        }
+        let used = buffer.get(..filled.next_multiple_of(32)).unwrap_or_default();
+        for block in used.as_chunks::<32>().0 {
+            for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
+                *lane = (*lane ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b1_85eb_ca87).rotate_left(29);
+            }
+        }
+        if filled < buffer.len() {
+            let mut out = length.to_le_bytes().to_vec();
+            out.extend(lanes.iter().flat_map(|lane| lane.to_le_bytes()));
+            return Ok(hex(&out));
+        }
     }
 }
 
@@ -128,4 +160,25 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checksum;
+
+    #[test]
+    fn any_changed_byte_and_any_changed_length_shows() {
+        let file: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+        let right = checksum(file.as_slice()).unwrap();
+        assert_eq!(checksum(file.as_slice()).unwrap(), right);
+        for at in [0, 1, 31, 32, 262_143, 262_144, 299_999] {
+            let mut changed = file.clone();
+            changed[at] ^= 1;
+            assert_ne!(checksum(changed.as_slice()).unwrap(), right, "byte {at}");
+        }
+        let mut longer = file.clone();
+        longer.push(0);
+        assert_ne!(checksum(longer.as_slice()).unwrap(), right);
+        assert_ne!(checksum(&file[..file.len() - 1]).unwrap(), right);
+    }
 }
