@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """Real SIP calls: SIPp -> Kamailio (infra/sip/kamailio.cfg) -> Ventanilla -> routing answer -> SIPp.
 
-Without arguments a stub plays Ventanilla, which proves the proxy's configuration alone. With --ventanilla it is the real one:
-
-    tests/sip/run.py --ventanilla http://127.0.0.1:3000/telephony/sip/demo --secret S --department-port 5090 \
-        --events http://127.0.0.1:3000/api/demo/events --token T
-
-The tenant must then route the number 010 to sip:desk@127.0.0.1:5090. Ventanilla stopped is the story of an address where
-nobody listens. Prints one JSON line per story; fails if one fails or none ran. Needs kamailio, its json, extra and utils
-modules, and sip-tester.
+Every story is played twice: against the real program (`ventanilla up`, which has to store what the proxy reports), and against a
+stub that plays Ventanilla, which proves the proxy's configuration alone and can be slow at will. Ventanilla stopped is the
+story of an address where nobody listens. Words as arguments choose stories. Prints one JSON line per story; fails if one fails or
+none ran. Needs what debian.txt lists.
 """
 import argparse, json, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from support import server  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -172,37 +172,39 @@ def play(name, proxy, department, department_port, caller, code, expected, sink,
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ventanilla", metavar="URL", help="public_url of the tenant's telephony/sip connector")
-    parser.add_argument("--secret", default=SECRET)
-    parser.add_argument("--events", metavar="URL", help="…/api/{tenant}/events")
-    parser.add_argument("--token", default="")
-    parser.add_argument("--department-port", type=int, default=0)
-    parser.add_argument("--only", help="play one story")
-    options = parser.parse_args()
+    words = sys.argv[1:]
     for program in ("kamailio", "sipp"):
         if not shutil.which(program):
-            raise SystemExit(f"{program} is missing: apt-get install kamailio kamailio-json-modules kamailio-extra-modules kamailio-utils-modules sip-tester")
-    desk = options.department_port or free_port()
-    real = bool(options.ventanilla)
-    sink = Real(options.ventanilla, options.events, options.token) if real else Stub(desk, 3000)
-    secret = options.secret if real else SECRET
+            packages = [line.split()[-1] for line in (HERE / "debian.txt").read_text().splitlines() if not line.startswith("#")]
+            raise SystemExit(f"{program} is missing: apt-get install {' '.join(packages)}")
+    desk = free_port()
     results = []
 
     def story(name, *arguments, **keywords):
-        if options.only in (None, name):
+        if not words or any(word in name for word in words):
             results.append(play(name, *arguments, **keywords))
 
-    proxy = Proxy(sink.url, secret)
-    try:
-        story("answered", proxy, "department-answers", desk, "caller-answered", None, ["invite", "answered", "bye"], sink)
-        story("cancelled", proxy, "department-rings", desk, "caller-cancels", None, ["invite", "cancel"], sink)
-        story("unanswered", proxy, "department-rings", desk, "caller-refused", 408, ["invite", "no-answer"], sink)
-        story("busy", proxy, "department-busy", desk, "caller-refused", 486, ["invite", "busy"], sink)
-        story("refused", proxy, "department-declines", desk, "caller-refused", 603, ["invite", "refused"], sink)
-        story("message", proxy, None, desk, "sender", 202, ["message"], sink)
-    finally:
-        proxy.stop()
+    def calls(prefix, sink):
+        proxy = Proxy(sink.url, SECRET)
+        try:
+            story(f"{prefix}-answered", proxy, "department-answers", desk, "caller-answered", None, ["invite", "answered", "bye"], sink)
+            story(f"{prefix}-cancelled", proxy, "department-rings", desk, "caller-cancels", None, ["invite", "cancel"], sink)
+            story(f"{prefix}-unanswered", proxy, "department-rings", desk, "caller-refused", 408, ["invite", "no-answer"], sink)
+            story(f"{prefix}-busy", proxy, "department-busy", desk, "caller-refused", 486, ["invite", "busy"], sink)
+            story(f"{prefix}-refused", proxy, "department-declines", desk, "caller-refused", 603, ["invite", "refused"], sink)
+            story(f"{prefix}-message", proxy, None, desk, "sender", 202, ["message"], sink)
+        finally:
+            proxy.stop()
+
+    with real(desk) as running:
+        sink = Real(f"{running.url}/telephony/sip/madrid", f"{running.url}/api/madrid/events", server.API_TOKEN)
+        calls("real", sink)
+        if not words:
+            results.append(missed_calls_are_cases(running))
+    server.clean()
+
+    sink = Stub(desk, 3000)
+    calls("stub", sink)
 
     # Ventanilla stopped: nobody listens there.
     dead = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}/telephony/sip/demo"
@@ -210,7 +212,7 @@ def main():
         (f"sip:switchboard@127.0.0.1:{desk}", "stopped-fallback-answers", ("department-answers", desk, "caller-answered", None, [])),
         ("", "stopped-no-fallback", (None, desk, "caller-refused", 503, [])),
     ):
-        proxy = Proxy(dead, secret, fallback)
+        proxy = Proxy(dead, SECRET, fallback)
         try:
             story(name, proxy, *arguments, None)
             if not fallback:
@@ -218,10 +220,10 @@ def main():
         finally:
             proxy.stop()
 
-    if not real:
-        # Ventanilla slow: the caller has the fallback in time. And back again: what waited is delivered.
+    # Ventanilla slow: the caller has the fallback in time. And back again: what waited is delivered.
+    if not words or any(word in "slow-fallback-answers" for word in words):
         sink.delay_s = 5
-        proxy = Proxy(sink.url, secret, f"sip:switchboard@127.0.0.1:{desk}")
+        proxy = Proxy(sink.url, SECRET, f"sip:switchboard@127.0.0.1:{desk}")
         try:
             began = time.time()
             story("slow-fallback-answers", proxy, "department-answers", desk, "caller-answered", None, [], None)
@@ -232,15 +234,33 @@ def main():
             delivered = lambda: {kind for kind in sink.kinds(f"slow-fallback-answers-{os.getpid()}")}
             while not wanted <= delivered() and time.time() < until:
                 time.sleep(0.2)
-            if options.only in (None, "slow-fallback-answers"):
-                ok = wanted <= delivered() and took < 8
-                results.append(ok)
-                print(json.dumps({"story": "delivered-when-back", "ok": ok, "delivered": sorted(delivered()), "took_s": round(took, 1)}), flush=True)
+            ok = wanted <= delivered() and took < 8
+            results.append(ok)
+            print(json.dumps({"story": "delivered-when-back", "ok": ok, "delivered": sorted(delivered()), "took_s": round(took, 1)}), flush=True)
         finally:
             proxy.stop()
     sink.stop()
     if not results or not all(results):
         sys.exit(1)
+
+
+def real(desk):
+    """`ventanilla up` whose tenant routes the number 010 to the department's telephone."""
+    settings = {"madrid": {"public_url": "https://city.example/telephony/sip/madrid", "shared_secret": SECRET,
+                           "numbers": {"010": "desk"}, "ring_timeout_s": 3}}
+    running = server.Server(env=server.environment(SPIN_VARIABLE_TELEPHONY_SIP=json.dumps(settings)))
+    department = {"code": "desk", "name": [{"language": "es", "text": "Centralita"}], "sip": f"sip:desk@127.0.0.1:{desk}"}
+    return running.with_profile(dict(server.PROFILE, departments=[department]))
+
+
+def missed_calls_are_cases(running):
+    """Cancelled, unanswered, busy and refused: each of them a case of its own with somebody to call back."""
+    cases = running.cases()
+    tasks = [task["kind"] for case in cases for task in running.case(case["reference"]).get("tasks", [])]
+    missed = [event for event in running.events() if event["kind"] == "call.missed"]
+    ok = len(missed) == 4 and tasks.count("call_back") == 4 and len({event["case"]["reference"] for event in missed}) == 4
+    print(json.dumps({"story": "real-missed-calls-are-cases", "ok": ok, "missed": len(missed), "tasks": tasks}), flush=True)
+    return ok
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ impl Component {
         components_dir().join(format!("{}.wasm", self.name))
     }
 
+    /// Whether native programs (benchmarks, tests of stores) link it too.
+    pub(crate) fn is_linked_natively(&self) -> bool {
+        read(&root().join(&self.folder).join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("\"rlib\""))
+    }
+
     /// Rust target it is compiled for.
     pub(crate) fn rust_target(&self) -> &'static str {
         match self.kind {

@@ -16,7 +16,7 @@ pub(crate) fn provide(folders: &[std::path::PathBuf]) -> Result<()> {
             wanted.extend(packages(&layout::read(&file)?));
         }
     }
-    wanted.retain(|(program, _)| !on_path(program));
+    wanted.retain(|(program, package)| !on_path(program) && !installed(package));
     if wanted.is_empty() {
         return Ok(());
     }
@@ -52,6 +52,12 @@ fn packages(text: &str) -> Vec<(String, String)> {
             Some((first.to_owned(), words.next().unwrap_or(first).to_owned()))
         })
         .collect()
+}
+
+/// Whether Debian's package manager has it; a package of modules puts no program anywhere.
+fn installed(package: &str) -> bool {
+    run_quiet(Command::new("dpkg-query").args(["-W", "-f", "${Status}", package]))
+        .is_ok_and(|status| status.trim() == "install ok installed")
 }
 
 /// Whether a program is on PATH, or where Debian puts servers.

@@ -1,0 +1,173 @@
+//! The rival: axum, doing natively what a composed component does in the sandbox, with the same crates: the connector's
+//! functions, `signatures`, the store's SQL, and the host's group commit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use channel_sdk::connector::Guest as _;
+use channel_sdk::types::{
+    Authentication, Check, Context, Encoding, Event, Header, Key, Outcome, Request, Scheme, TenantProfile, Translation,
+};
+use store_sdk::Store as _;
+use store_sdk::log::{Disposition, Envelope};
+use store_sqlite::database::{Connect, Database, DatabaseError, Row, Value};
+use store_sqlite::SqliteStore;
+use telephony_twilio::Twilio;
+use ventanilla_host::metrics::Metrics;
+use ventanilla_host::sqlite::{self, SqlValue};
+
+/// The host's database: the same writer thread, the same commits.
+struct Host(Arc<sqlite::Database>);
+
+impl Connect for Host {
+    type Connection = Connection;
+
+    async fn open(&self) -> Result<Connection, DatabaseError> {
+        Ok(Connection(sqlite::Handle::new(self.0.clone())))
+    }
+}
+
+struct Connection(sqlite::Handle);
+
+impl Database for Connection {
+    async fn execute(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
+        let parameters = parameters.into_iter().map(|value| match value {
+            Value::Null => SqlValue::Null,
+            Value::Integer(number) => SqlValue::Integer(number),
+            Value::Real(number) => SqlValue::Real(number),
+            Value::Text(text) => SqlValue::Text(text),
+            Value::Blob(bytes) => SqlValue::Blob(bytes),
+        });
+        let rows = self.0.execute(sql.to_owned(), parameters.collect()).await;
+        let rows = rows.map_err(|error| DatabaseError(error.to_string()))?.rows;
+        let value = |value| match value {
+            SqlValue::Null => Value::Null,
+            SqlValue::Integer(number) => Value::Integer(number),
+            SqlValue::Real(number) => Value::Real(number),
+            SqlValue::Text(text) => Value::Text(text),
+            SqlValue::Blob(bytes) => Value::Blob(bytes),
+        };
+        Ok(rows.into_iter().map(|row| Row(row.values.into_iter().map(value).collect())).collect())
+    }
+}
+
+struct Intake {
+    store: SqliteStore<Host>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let folder = PathBuf::from(std::env::args().nth(1).context("give the folder of the database")?);
+    let metrics = Arc::new(Metrics::new([]));
+    let database = sqlite::Database::open("default", &folder.join("default.sqlite"), &metrics)?;
+    let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| error.to_string());
+    let intake = Arc::new(Intake { store: SqliteStore::new(Host(database), random) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", serde_json::json!({"ready": true, "url": format!("http://{}", listener.local_addr()?)}));
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, axum::Router::new().fallback(receive).with_state(intake)).await?;
+    Ok(())
+}
+
+async fn receive(State(intake): State<Arc<Intake>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    match intake.accept(&method, &uri, &headers, &body).await {
+        Ok(answer) => answer,
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response(),
+    }
+}
+
+impl Intake {
+    async fn accept(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let prefix = format!("/telephony/twilio/{}", bench::calls::TENANT);
+        let target = uri.path_and_query().context("no path")?.as_str().strip_prefix(&prefix).context("no such route")?;
+        let (suffix, query) = target.split_once('?').map_or((target, None), |(suffix, query)| (suffix, Some(query)));
+        let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| Header {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().to_vec(),
+        };
+        let request = Request {
+            method: method.as_str().to_owned(),
+            url: format!("{}{target}", bench::calls::PUBLIC_URL),
+            suffix: suffix.to_owned(),
+            query: query.map(str::to_owned),
+            headers: headers.iter().map(header).collect(),
+            body: body.to_vec(),
+            received_at: i64::try_from(now.as_millis())?,
+        };
+        let tenant = bench::calls::TENANT;
+        let profile = self.store.profile(tenant.to_owned()).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let context = Context {
+            tenant: tenant.to_owned(),
+            public_url: bench::calls::PUBLIC_URL.to_owned(),
+            settings: Vec::new(),
+            secrets: vec!["auth_token".to_owned()],
+            profile: profile.unwrap_or_else(|| neutral(tenant)),
+        };
+        let Authentication::Check(checks) = Twilio::authenticate(request.clone(), context.clone(), Vec::new()) else {
+            return Ok(StatusCode::FORBIDDEN.into_response());
+        };
+        if !checks.iter().any(|check| holds(check, request.received_at)) {
+            return Ok(StatusCode::FORBIDDEN.into_response());
+        }
+        let events: Vec<Event> = match Twilio::translate(request.clone(), context.clone(), Vec::new()) {
+            Translation::Events(events) => events,
+            _ => anyhow::bail!("not understood"),
+        };
+        let envelope = Envelope {
+            id: None,
+            tenant: tenant.to_owned(),
+            connector: "telephony/twilio".to_owned(),
+            method: request.method.clone(),
+            target: target.to_owned(),
+            headers: request.headers.clone(),
+            body: request.body.clone(),
+            received_at: request.received_at,
+            verified_by: "hmac-sha1 auth_token".to_owned(),
+            nonce: None,
+        };
+        let receipts = self.store.record(envelope, Disposition::Accepted, events).await;
+        let receipts = receipts.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let answer = Twilio::acknowledge(request, Outcome::Accepted(receipts), context);
+        let mut response = Response::builder().status(answer.status);
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        Ok(response.body(answer.body.into())?)
+    }
+}
+
+fn holds(check: &Check, now: i64) -> bool {
+    let (Scheme::HmacSha1, Key::Secret(_), Encoding::Base64) = (check.scheme, &check.key, check.encoding) else {
+        return false;
+    };
+    let claim = signatures::Claim {
+        scheme: signatures::Scheme::HmacSha1,
+        message: &check.message,
+        tag: &check.tag,
+        encoding: signatures::Encoding::Base64,
+    };
+    signatures::verify(&claim, signatures::Key::Secret(bench::calls::AUTH_TOKEN.as_bytes()), now).is_ok()
+}
+
+fn neutral(tenant: &str) -> TenantProfile {
+    TenantProfile {
+        tenant: tenant.to_owned(),
+        name: tenant.to_owned(),
+        languages: vec!["en".to_owned()],
+        greeting: Vec::new(),
+        announcement: Vec::new(),
+        departments: Vec::new(),
+        services: Vec::new(),
+        time_zone: "UTC0".to_owned(),
+        opening_hours: Vec::new(),
+        links: Vec::new(),
+    }
+}

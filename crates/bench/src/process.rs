@@ -1,0 +1,80 @@
+//! A program under test: started, watched, stopped.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// From the start of the process to its line `{"ready":true,…}`.
+    pub ready_after: Duration,
+}
+
+impl Server {
+    /// Starts a program that prints `{"ready":true,"url":"http://…"}` when it serves.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started, ends early, or is not ready within a minute.
+    pub async fn start(program: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
+        let start = Instant::now();
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}: build it first", program.display()))?;
+        let output = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(output).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Ok(message) = serde_json::from_str::<serde_json::Value>(&line)
+                    && message.get("ready").and_then(serde_json::Value::as_bool) == Some(true)
+                {
+                    let url = message.get("url").and_then(serde_json::Value::as_str).context("ready without url")?;
+                    return Ok(url.trim_start_matches("http://").trim_end_matches('/').parse()?);
+                }
+            }
+            bail!("it ended before it was ready")
+        };
+        let address = tokio::time::timeout(Duration::from_secs(60), ready)
+            .await
+            .with_context(|| format!("{} was not ready within a minute", program.display()))?
+            .with_context(|| format!("starting {}", program.display()))?;
+        let ready_after = start.elapsed();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { child, address, ready_after })
+    }
+
+    /// Resident memory in MiB, now (`VmRSS`) and at its highest (`VmHWM`).
+    ///
+    /// # Errors
+    ///
+    /// The process is gone.
+    pub fn memory(&self) -> Result<(f64, f64)> {
+        let id = self.child.id().context("the server is gone")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
+                .with_context(|| format!("no {name} in the process's status"))
+        };
+        Ok((field("VmRSS:")? / 1024.0, field("VmHWM:")? / 1024.0))
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) {
+        let _ = self.child.kill().await;
+    }
+}
