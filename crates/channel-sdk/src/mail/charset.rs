@@ -1,8 +1,9 @@
 //! Bytes to text when the label may lie. Never fails; says when it had to guess.
 
+use encoding_rs::{Encoding, GB18030, ISO_2022_JP, REPLACEMENT, UTF_8, WINDOWS_1252, X_USER_DEFINED};
 use mail_parser::decoders::charsets::map::charset_decoder;
 
-use encoding_rs::{Encoding, GB18030, ISO_2022_JP, REPLACEMENT, UTF_8, WINDOWS_1252, X_USER_DEFINED};
+use super::transfer;
 
 /// Decoded text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +40,43 @@ fn by_label(label: Option<&str>, bytes: &[u8]) -> (String, bool) {
             let (text, _, wrong) = encoding.decode(bytes);
             match core::str::from_utf8(bytes) {
                 // Multi-byte labels on UTF-8: webmail that re-coded the text and kept the label.
-                Ok(utf8) if wrong => (utf8.to_owned(), true),
+                Ok(utf8) if wrong && !bytes.is_ascii() => (utf8.to_owned(), true),
                 _ => (text.into_owned(), wrong),
             }
         }
-        // UTF-7, code pages of DOS: labels WHATWG does not have.
-        None => match charset_decoder(if label.to_ascii_lowercase().ends_with("utf-7") { b"utf-7" } else { label.as_bytes() }) {
+        // Code pages of DOS and the like: labels WHATWG does not have.
+        None if label.to_ascii_lowercase().ends_with("utf-7") => (utf7(bytes), false),
+        None => match charset_decoder(label.as_bytes()) {
             Some(decoder) => (decoder(bytes), false),
             None if is_utf8_alias(label) => by_label(Some("utf-8"), bytes),
+            // What Python's own `email` calls it.
+            None if label.eq_ignore_ascii_case("eucgb2312_cn") => by_label(Some("gb18030"), bytes),
             None => (unlabelled(bytes).0, true),
         },
     }
+}
+
+/// RFC 2152. Base64 of UTF-16 between `+` and whatever is no base64; of that only a `-` belongs to it.
+fn utf7(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'+' {
+            // Outside of it there is ASCII only; anything else is somebody's Latin-1.
+            text.push(char::from(*byte));
+            continue;
+        }
+        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')).count();
+        let (encoded, after) = rest.split_at(length);
+        let units: Vec<u16> = transfer::base64(encoded).chunks_exact(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
+        text.push_str(&String::from_utf16_lossy(&units));
+        if length == 0 {
+            text.push('+');
+        }
+        rest = after.strip_prefix(b"-").unwrap_or(after);
+    }
+    text
 }
 
 fn is_utf8_alias(label: &str) -> bool {
@@ -109,7 +136,7 @@ mod tests {
             (Some("shift_jis"), b"\x87\x40", "\u{2460}", false),
             (Some("gb2312"), "5 \u{20ac}".as_bytes(), "5 \u{20ac}", true),
             (Some("utf-7"), b"a+APE-o", "a\u{f1}o", false),
-            (Some("unicode-1-1-utf-7"), b"a+APE-o", "a\u{f1}o", false),
+            (Some("unicode-1-1-utf-7"), b"1 +- +2D3eAA x+AOE\n", "1 + \u{1f600} x\u{e1}\n", false),
             (Some("cp850"), b"\xa4", "\u{f1}", false),
             (Some("x-nobody-knows"), b"a\xf1o", "a\u{f1}o", true),
             (Some("hz-gb-2312"), b"abc", "abc", false),

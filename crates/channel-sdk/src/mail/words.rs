@@ -72,7 +72,7 @@ fn pieces(value: &[u8]) -> Vec<Piece> {
             let blank = plain.iter().all(u8::is_ascii_whitespace);
             match pieces.last_mut() {
                 // RFC 2047 §6.2: white space between adjacent words is not shown.
-                Some(Piece::Encoded { charset: last, bytes: joined }) if blank && last.eq_ignore_ascii_case(&charset) => {
+                Some(Piece::Encoded { charset: last, bytes: joined }) if blank && last.eq_ignore_ascii_case(&charset) && !is_stateful(&charset) => {
                     joined.extend(bytes);
                 }
                 last => {
@@ -94,6 +94,11 @@ fn pieces(value: &[u8]) -> Vec<Piece> {
         pieces.push(Piece::Plain(plain));
     }
     pieces
+}
+
+/// Charsets with escape sequences: every word begins and ends in ASCII (RFC 1468), and joined they would be malformed.
+fn is_stateful(charset: &str) -> bool {
+    charset.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("iso-2022-"))
 }
 
 /// `=?charset*language?B?…?=` at the beginning of the text.
@@ -138,6 +143,7 @@ mod tests {
             ("=?utf-8?B?w7E=?=\t =?utf-8?Q?_x?= y", "\u{f1} x y"),
             ("=?iso-8859-1?Q?=F1?= =?utf-8?Q?=C3=B1?=", "\u{f1}\u{f1}"),
             ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "\u{30c6}\u{30b9}\u{30c8}"),
+            ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?= =?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=", "\u{30c6}\u{30b9}\u{30c8}\u{30c6}\u{30b9}\u{30c8}"),
             ("=?gb2312?B?xOO6ww==?=", "\u{4f60}\u{597d}"),
             ("Re: =?utf-8*es?Q?ca=C3=B1o?= roto", "Re: ca\u{f1}o roto"),
             ("a =?broken", "a =?broken"),
