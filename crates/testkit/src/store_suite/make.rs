@@ -3,7 +3,7 @@
 use channel_sdk::types::{Correspondence, Event, Handle, Kind, Receipt, Threading};
 use store_sdk::Store;
 use store_sdk::cases::{CaseDetail, Query};
-use store_sdk::log::{Disposition, Envelope, Page, StoredEvent};
+use store_sdk::log::{Disposition, Envelope, Page, StoreError, StoredEvent};
 
 use super::block_on;
 
@@ -85,9 +85,20 @@ pub fn record_for<S: Store>(store: &S, tenant: &str, connector: &str, event: Eve
     receipts.remove(0)
 }
 
-/// Records events of one delivery.
+/// Records events of one delivery, as a provider delivers: what was unavailable comes again.
 pub fn record_all<S: Store>(store: &S, tenant: &str, connector: &str, events: Vec<Event>) -> Vec<Receipt> {
-    block_on(store.record(envelope(tenant, connector), Disposition::Accepted, events)).expect("recorded")
+    again(|| block_on(store.record(envelope(tenant, connector), Disposition::Accepted, events.clone())))
+}
+
+/// Tries again while the store is unavailable, within reason: a hundred writers on a busy disk may wait longer than a database does.
+pub fn again<T>(mut work: impl FnMut() -> Result<T, StoreError>) -> T {
+    for _ in 0..20 {
+        match work() {
+            Err(StoreError::Unavailable(_)) => {}
+            other => return other.expect("done"),
+        }
+    }
+    work().expect("available at last")
 }
 
 /// The reference of the case in a receipt.
