@@ -60,6 +60,8 @@ def main(names, limit=120):
     wanted = sys.argv[1:]
     passed, failed, skipped = 0, 0, 0
     signal.signal(signal.SIGALRM, _out_of_time)
+    # Who stops a test must not leave its servers behind.
+    signal.signal(signal.SIGTERM, _out_of_time)
     signal.alarm(limit)
     tests = [(name, test) for name, test in names.items() if name.startswith("test_") and callable(test)]
     tests = [(name, test) for name, test in tests if not wanted or any(word in name for word in wanted)]
