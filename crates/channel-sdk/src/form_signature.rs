@@ -63,15 +63,17 @@ fn key(request: &Request, context: &Context, names: &Names) -> Result<(Scheme, &
         return Ok((Scheme::HmacSha1, names.secret));
     };
     let settings = String::from_utf8_lossy(settings);
-    let is_known = |piece: &str| piece.split_once('=').is_some_and(|(name, value)| {
-        (name.trim(), value.trim()) == ("algorithm", "HMAC_SHA256")
-    });
+    let is_known = |piece: &str| {
+        piece.split_once('=').is_some_and(|(name, value)| (name.trim(), value.trim()) == ("algorithm", "HMAC_SHA256"))
+    };
     let bad = |detail: String| Err(refusal(RefusalReason::BadSignature, detail));
     if !settings.split(',').any(is_known) {
         return bad("the shared key's algorithm is not HMAC_SHA256".into());
     }
     if !context.secrets.iter().any(|name| name == secret) {
-        return bad(format!("signed with a shared key: put its secret into the setting {secret}, or switch shared keys off"));
+        return bad(format!(
+            "signed with a shared key: put its secret into the setting {secret}, or switch shared keys off"
+        ));
     }
     Ok((Scheme::HmacSha256, secret))
 }
@@ -90,7 +92,8 @@ fn covered(request: &Request) -> Result<(Vec<u8>, Option<Digest>), Refusal> {
     let mut digests = query.pairs().iter().filter(|pair| pair.name == b"bodySHA256");
     match (digests.next(), digests.next()) {
         (Some(pair), None) if pair.value.len() == 64 => {
-            let digest = Digest { algorithm: DigestAlgorithm::Sha256, value: pair.value.clone(), encoding: Encoding::Hex };
+            let digest =
+                Digest { algorithm: DigestAlgorithm::Sha256, value: pair.value.clone(), encoding: Encoding::Hex };
             Ok((Vec::new(), Some(digest)))
         }
         _ => Err(refusal(RefusalReason::UnsupportedMediaType, "the body is no form, and no bodySHA256 covers it")),
@@ -149,7 +152,8 @@ mod tests {
     use super::*;
     use crate::types::Header;
 
-    const NAMES: Names = Names { signature: "x-sig", secret: "token", shared_key: Some(("x-sig-settings", "shared_key")) };
+    const NAMES: Names =
+        Names { signature: "x-sig", secret: "token", shared_key: Some(("x-sig-settings", "shared_key")) };
 
     fn request(method: &str, content_type: &str, query: Option<&str>, body: &str, more: &[(&str, &str)]) -> Request {
         let mut headers = vec![("content-type", content_type), ("x-sig", "c2ln")];

@@ -4,7 +4,9 @@
 use crate::forms::Form;
 use crate::headers;
 use crate::refusal::refusal;
-use crate::types::{Authentication, Check, Encoding, Handshake, Key, Refusal, RefusalReason, Request, Response, Scheme};
+use crate::types::{
+    Authentication, Check, Encoding, Handshake, Key, Refusal, RefusalReason, Request, Response, Scheme,
+};
 
 /// The header with the signature.
 pub const SIGNATURE: &str = "x-hub-signature-256";

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn ids_beyond_2_to_the_53_keep_every_digit() {
-        let body = parse(br#"{"a":9007199254740993,"b":-1001234567890123456,"c":18446744073709551615,"d":" x1 "}"#).unwrap();
+        let body =
+            parse(br#"{"a":9007199254740993,"b":-1001234567890123456,"c":18446744073709551615,"d":" x1 "}"#).unwrap();
         assert_eq!(body.id("a").unwrap(), "9007199254740993");
         assert_eq!(body.id("b").unwrap(), "-1001234567890123456");
         assert_eq!(body.id("c").unwrap(), "18446744073709551615");

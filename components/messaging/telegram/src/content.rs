@@ -7,8 +7,7 @@ use serde_json::Value;
 use crate::wire::{covered, phone};
 
 /// Members that are a file with `file_id`. `animation` comes with a `document` that is the same file.
-const FILES: [&str; 8] =
-    ["animation", "audio", "document", "live_photo", "sticker", "video", "video_note", "voice"];
+const FILES: [&str; 8] = ["animation", "audio", "document", "live_photo", "sticker", "video", "video_note", "voice"];
 
 /// Members of service messages: nobody wrote them.
 const SERVICE: [&str; 24] = [
@@ -62,7 +61,11 @@ pub(crate) fn read(message: &Value, event: &mut Event) -> Result<(), &'static st
     let dice = message.at("dice");
     if dice.is_object() {
         known = true;
-        field(event, "dice", Some([dice.text("emoji"), dice.id("value")].into_iter().flatten().collect::<Vec<_>>().join(" ")));
+        field(
+            event,
+            "dice",
+            Some([dice.text("emoji"), dice.id("value")].into_iter().flatten().collect::<Vec<_>>().join(" ")),
+        );
     }
     if known {
         return Ok(());

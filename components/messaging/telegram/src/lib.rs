@@ -29,7 +29,11 @@ impl Guest for Telegram {
             title: "Telegram Bot API".into(),
             stability: Stability::Alpha,
             settings: vec![
-                setting("secret_token", true, "The secret_token given to setWebhook: comes in a header of every update"),
+                setting(
+                    "secret_token",
+                    true,
+                    "The secret_token given to setWebhook: comes in a header of every update",
+                ),
                 setting("bot_token", false, "The bot's token from BotFather; for replies"),
             ],
             routes: vec![RouteSpec {

@@ -22,11 +22,7 @@ pub(crate) fn render(message: &Outgoing, _: &Context) -> Result<Vec<Call>, Refus
     let literal = |text: &str| Part::Literal(text.as_bytes().to_vec());
     Ok(vec![Call {
         method: "POST".into(),
-        url: vec![
-            literal(&format!("https://{HOST}/bot")),
-            Part::Secret("bot_token".into()),
-            literal("/sendMessage"),
-        ],
+        url: vec![literal(&format!("https://{HOST}/bot")), Part::Secret("bot_token".into()), literal("/sendMessage")],
         headers: vec![CallHeader { name: "content-type".into(), value: vec![literal("application/json")] }],
         body: vec![literal(&body.to_string())],
         message_id_pointer: Some("/result/message_id".into()),
@@ -130,10 +126,7 @@ mod tests {
 
     #[test]
     fn what_can_not_be_sent_is_refused() {
-        assert_eq!(
-            sent(|message| message.recipient.scheme = "phone".into()).unwrap_err(),
-            RefusalReason::Unsupported
-        );
+        assert_eq!(sent(|message| message.recipient.scheme = "phone".into()).unwrap_err(), RefusalReason::Unsupported);
         assert_eq!(sent(|message| message.text = " ".into()).unwrap_err(), RefusalReason::Unsupported);
         assert_eq!(sent(|message| message.text = "\u{1f600}".repeat(2049)).unwrap_err(), RefusalReason::TooLarge);
     }

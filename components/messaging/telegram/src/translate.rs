@@ -72,6 +72,8 @@ fn by(event: &mut Event, somebody: Somebody, chat: &Chat) {
     event.fields.extend(somebody.username.map(|name| ("username".to_owned(), name)));
     if chat.kind.as_deref().is_some_and(|kind| kind != "private") {
         event.fields.extend(chat.title.clone().map(|title| ("chat".to_owned(), title)));
+        // An automatic answer would show one person's case to everybody there.
+        event.must_not_autorespond = true;
     }
     if somebody.is_bot {
         event.flags.push("bot".into());

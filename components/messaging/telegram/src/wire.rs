@@ -134,7 +134,8 @@ pub(crate) fn covered<'a>(text: &'a str, entity: &Value) -> Option<&'a str> {
 
 /// A number as E.164: Telegram gives shared contacts with or without the `+`, always in international form for its own users.
 pub(crate) fn phone(raw: &str) -> Option<String> {
-    let digits: String = raw.trim().strip_prefix('+').unwrap_or(raw.trim()).chars().filter(|it| !" -()".contains(*it)).collect();
+    let digits: String =
+        raw.trim().strip_prefix('+').unwrap_or(raw.trim()).chars().filter(|it| !" -()".contains(*it)).collect();
     let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| format!("+{digits}"))
 }

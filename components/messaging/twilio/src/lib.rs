@@ -38,7 +38,12 @@ impl Guest for Messaging {
                 setting("account_sid", false, false, "AC…; for replies"),
                 setting("api_key", false, false, "SK…; replies are then authenticated by it and api_key_secret"),
                 setting("api_key_secret", true, false, "Secret of api_key"),
-                setting("messaging_service_sid", false, false, "MG…; sender of replies whose conversation has no number"),
+                setting(
+                    "messaging_service_sid",
+                    false,
+                    false,
+                    "MG…; sender of replies whose conversation has no number",
+                ),
                 setting("from", false, false, "Sender of replies whose conversation has no number, E.164"),
             ],
             routes: vec![

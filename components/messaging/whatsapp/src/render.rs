@@ -21,7 +21,8 @@ pub(crate) fn render(message: &Outgoing, context: &Context) -> Result<Vec<Call>,
     }
     let line = line(message, context)
         .ok_or_else(|| unsupported("no telephone number to send from: set phone_number_id for this tenant"))?;
-    let mut body = address(message).ok_or_else(|| unsupported("the recipient is no telephone number and no WhatsApp id"))?;
+    let mut body =
+        address(message).ok_or_else(|| unsupported("the recipient is no telephone number and no WhatsApp id"))?;
     body["messaging_product"] = "whatsapp".into();
     body["recipient_type"] = "individual".into();
     body["type"] = "text".into();

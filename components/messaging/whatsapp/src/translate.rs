@@ -111,11 +111,7 @@ fn sender<'a>(message: &Value, value: &'a Value) -> (Person, &'a Value) {
 }
 
 /// One message; with it, what of it was not understood.
-fn message(
-    message: &Value,
-    value: &Value,
-    line: &Line,
-) -> Result<(Event, Option<&'static str>), &'static str> {
+fn message(message: &Value, value: &Value, line: &Line) -> Result<(Event, Option<&'static str>), &'static str> {
     let id = message.id("id").ok_or("has no id")?;
     let (person, contact) = sender(message, value);
     let conversation = line.conversation(&person).ok_or("has neither a number nor a user id of the sender")?;

@@ -116,7 +116,8 @@ fn comment(entry: Entry<'_>, field: &str, value: &Value, document: &Value) -> Re
 }
 
 fn mention(entry: Entry<'_>, value: &Value, document: &Value) -> Read {
-    let (comment, media) = (value.id("comment_id"), value.id("media_id"));
+    let known = |name: &str| value.id(name).filter(|id| is_id(id));
+    let (comment, media) = (known("comment_id"), known("media_id"));
     let id = comment.clone().or_else(|| media.clone()).ok_or("is a mention without ids")?;
     let text = document.text("text").or_else(|| document.text("caption"));
     let name = format!("mention:{}:{}", media.as_deref().unwrap_or_default(), comment.as_deref().unwrap_or_default());

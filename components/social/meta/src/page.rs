@@ -95,7 +95,9 @@ fn ours(entry: Entry<'_>, event: &mut Event) {
 fn media(value: &Value, event: &mut Event) {
     let field = |name: &str, value: Option<String>| value.map(|value| (name.to_owned(), value));
     event.fields.extend(field("item", value.text("item")));
-    event.fields.extend(field("permalink", value.at("post").text("permalink_url").or_else(|| value.text("permalink_url"))));
+    event
+        .fields
+        .extend(field("permalink", value.at("post").text("permalink_url").or_else(|| value.text("permalink_url"))));
     let is_medium = matches!(value.text("item").as_deref(), Some("photo" | "video"));
     let link = value.text("link");
     let single = [value.text("photo"), value.text("video"), link.clone().filter(|_| is_medium)];

@@ -21,14 +21,17 @@ pub(crate) fn render(message: &Outgoing, context: &Context) -> Result<Vec<Call>,
         // Counted in bytes there.
         Surface::InstagramDirect => (message.text.len(), 1000, "bytes"),
         Surface::Messenger => (message.text.encode_utf16().count(), MAX_TEXT as usize, "characters"),
-        Surface::InstagramComment | Surface::InstagramMention => (message.text.encode_utf16().count(), 2200, "characters"),
+        Surface::InstagramComment | Surface::InstagramMention => {
+            (message.text.encode_utf16().count(), 2200, "characters")
+        }
         Surface::Feed | Surface::Mention => (message.text.encode_utf16().count(), 8000, "characters"),
     };
     if limit.0 > limit.1 {
         return Err(refusal(RefusalReason::TooLarge, format!("the text is longer than {} {}", limit.1, limit.2)));
     }
     if conversation.is_private() && !window_is_open(message) {
-        let detail = "the person's last message is more than 24 hours old: answer by another channel, or in the page's inbox";
+        let detail =
+            "the person's last message is more than 24 hours old: answer by another channel, or in the page's inbox";
         return Err(refusal(RefusalReason::WindowClosed, detail));
     }
     let answered = message.in_reply_to.as_deref();
@@ -94,7 +97,11 @@ mod tests {
 
     const NOW: i64 = 1_795_255_200_000;
 
-    fn sent(conversation: &str, answered: &str, change: impl FnOnce(&mut Outgoing)) -> Result<(String, Value), RefusalReason> {
+    fn sent(
+        conversation: &str,
+        answered: &str,
+        change: impl FnOnce(&mut Outgoing),
+    ) -> Result<(String, Value), RefusalReason> {
         let mut message = Outgoing {
             id: "out-1".into(),
             case_reference: None,
@@ -141,9 +148,19 @@ mod tests {
                 "1/messages",
                 json!({"recipient": {"id": "777"}, "message": {"text": text}, "messaging_type": "RESPONSE", "reply_to": {"mid": "m_A"}}),
             ),
-            ("instagram-direct/5/777", "", "5/messages", json!({"recipient": {"id": "777"}, "message": {"text": text}})),
+            (
+                "instagram-direct/5/777",
+                "",
+                "5/messages",
+                json!({"recipient": {"id": "777"}, "message": {"text": text}}),
+            ),
             ("instagram-comment/5/6", "17", "17/replies", json!({"message": text})),
-            ("instagram-mention/5/6", "17", "5/mentions", json!({"media_id": "6", "comment_id": "17", "message": text})),
+            (
+                "instagram-mention/5/6",
+                "17",
+                "5/mentions",
+                json!({"media_id": "6", "comment_id": "17", "message": text}),
+            ),
             ("instagram-mention/5/6", "6", "5/mentions", json!({"media_id": "6", "message": text})),
         ] {
             let (url, sent) = sent(conversation, answered, |_| {}).unwrap();

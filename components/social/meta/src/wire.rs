@@ -73,6 +73,8 @@ impl Conversation {
             },
         };
         event.conversation_id = Some(id);
+        // An automatic answer in public would show a person's case reference to everybody.
+        event.must_not_autorespond |= !self.is_private();
     }
 
     pub(crate) fn is_private(&self) -> bool {
