@@ -138,7 +138,10 @@ impl Gather<'_> {
             Ok(document) => self.push(instagram::read(entry, field, value, Some(&document)), place),
             Err(problem) => {
                 self.batch.problem(place, &problem);
-                self.push(instagram::read(entry, field, value, None), place);
+                // Why nothing is known of it has been said.
+                if let Ok(read) = instagram::read(entry, field, value, None) {
+                    self.push(Ok(read), place);
+                }
             }
         }
     }
