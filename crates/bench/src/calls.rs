@@ -85,4 +85,3 @@ fn sign(message: &[u8]) -> anyhow::Result<String> {
         .map_err(|error| anyhow::anyhow!("signing a benchmark call: {error}"))?;
     Ok(String::from_utf8(signatures::encoding::encode(&tag, signatures::Encoding::Base64))?)
 }
-

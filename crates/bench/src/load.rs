@@ -49,7 +49,12 @@ impl Client {
 /// # Errors
 ///
 /// The server can't be reached.
-pub async fn closed(address: SocketAddr, calls: Arc<Vec<Prepared>>, connections: usize, time: Duration) -> Result<Figures> {
+pub async fn closed(
+    address: SocketAddr,
+    calls: Arc<Vec<Prepared>>,
+    connections: usize,
+    time: Duration,
+) -> Result<Figures> {
     let next = Arc::new(AtomicUsize::new(0));
     let start = Instant::now();
     let mut tasks = Vec::new();

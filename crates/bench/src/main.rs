@@ -119,7 +119,8 @@ async fn throughput(arguments: &Arguments, server: &Server, run: &str, into: &mu
     // More than any program here answers in that time.
     let work = usize::try_from(arguments.seconds)?.saturating_mul(60_000);
     let work = Arc::new(calls::incoming(run, work)?);
-    let figures = load::closed(server.address, work, arguments.connections, Duration::from_secs(arguments.seconds)).await?;
+    let figures =
+        load::closed(server.address, work, arguments.connections, Duration::from_secs(arguments.seconds)).await?;
     ensure!(figures.failures == 0, "{} calls were not accepted", figures.failures);
     into.rates.push(figures.rate());
     into.all.absorb(figures);
@@ -140,10 +141,13 @@ async fn first_call(arguments: &Arguments, round: usize) -> Result<f64> {
 
 async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
     let data = arguments.data.join(folder);
-    let environment =
-        [("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()), ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned())];
+    let environment = [
+        ("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()),
+        ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned()),
+    ];
     let data = data.to_str().context("the data folder's name is not UTF-8")?;
-    Server::start(&arguments.ventanilla, &["up", "--json", "--listen", "127.0.0.1:0", "--data", data], &environment).await
+    Server::start(&arguments.ventanilla, &["up", "--json", "--listen", "127.0.0.1:0", "--data", data], &environment)
+        .await
 }
 
 async fn start_native(arguments: &Arguments, folder: &str) -> Result<Server> {

@@ -45,10 +45,25 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
     let voice = results.voice.percentile(99.0).as_secs_f64() * 1000.0;
     for (what, wanted, measured, met) in [
         ("intake throughput, of the native program's", "≥ 0.5", format!("{:.2}", results.ratio), results.ratio >= 0.5),
-        ("p99 of a voice answer in the storm (80 voice + 100 messages a second)", "< 50 ms", format!("{voice:.2} ms"), voice < 50.0),
-        ("process start, warm cache, to the first accepted call", "< 100 ms", format!("{:.0} ms", results.start), results.start < 100.0),
+        (
+            "p99 of a voice answer in the storm (80 voice + 100 messages a second)",
+            "< 50 ms",
+            format!("{voice:.2} ms"),
+            voice < 50.0,
+        ),
+        (
+            "process start, warm cache, to the first accepted call",
+            "< 100 ms",
+            format!("{:.0} ms", results.start),
+            results.start < 100.0,
+        ),
         ("memory, idle", "< 80 MiB", format!("{:.0} MiB", results.idle_mib), results.idle_mib < 80.0),
-        ("memory, highest in the storm", "< 150 MiB", format!("{:.0} MiB", results.storm_mib), results.storm_mib < 150.0),
+        (
+            "memory, highest in the storm",
+            "< 150 MiB",
+            format!("{:.0} MiB", results.storm_mib),
+            results.storm_mib < 150.0,
+        ),
     ] {
         writeln!(page, "| {what} | {wanted} | {measured} | {} |", if met { "met" } else { "**missed**" })?;
     }
@@ -71,7 +86,8 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
 /// Processor and cores, without anything that names the machine.
 fn machine() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
+    let model =
+        information.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!("{cores} cores, {}", model.unwrap_or("processor unknown"))
 }

@@ -12,5 +12,5 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });
 
-pub use ventanilla::channel::types;
 pub use exports::ventanilla::channel::connector;
+pub use ventanilla::channel::types;

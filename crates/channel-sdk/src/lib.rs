@@ -26,9 +26,9 @@ pub mod time;
 pub mod time_zone;
 pub mod xml;
 
-pub use bindings::{connector, types};
 #[doc(hidden)]
 pub use bindings::__export_connector;
+pub use bindings::{connector, types};
 
 /// Exports a type that implements [`connector::Guest`] as the component's `ventanilla:channel/connector`.
 ///

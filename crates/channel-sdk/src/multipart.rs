@@ -201,7 +201,8 @@ pub fn parameters(value: &[u8]) -> Vec<Parameter> {
     for piece in order {
         let (charset, bytes) = if piece.extended {
             let text = piece.value.as_slice();
-            let marks: Vec<usize> = text.iter().enumerate().filter(|(_, byte)| **byte == b'\'').map(|(at, _)| at).take(2).collect();
+            let marks: Vec<usize> =
+                text.iter().enumerate().filter(|(_, byte)| **byte == b'\'').map(|(at, _)| at).take(2).collect();
             match (piece.index.is_none_or(|index| index == 0), marks.as_slice()) {
                 (true, [first, second]) => {
                     let charset = String::from_utf8_lossy(text.get(..*first).unwrap_or_default()).into_owned();
@@ -381,13 +382,18 @@ mod tests {
         assert_eq!((parts[0].name.as_deref(), parts[0].body), (Some("text"), b"\xff one\r\n".as_slice()));
         assert!(!parts[0].is_file());
         assert_eq!(parts[1].body, b"\r\n--a b x\r\n--a bc\r\n --a b", "what only looks like a delimiter is content");
-        assert_eq!((parts[1].name.as_deref(), parts[1].file_name.as_deref(), parts[1].content_type.as_deref()), (Some("f"), Some("x.bin"), Some("image/png")));
+        assert_eq!(
+            (parts[1].name.as_deref(), parts[1].file_name.as_deref(), parts[1].content_type.as_deref()),
+            (Some("f"), Some("x.bin"), Some("image/png"))
+        );
         assert!(parts[1].is_file());
     }
 
     #[test]
     fn line_feeds_alone_and_a_missing_end_are_tolerated() {
-        let parts = form(b"--a b\nContent-Disposition: form-data; name=a\n\n1\n--a b\nContent-Disposition: form-data; name=b\n\n2");
+        let parts = form(
+            b"--a b\nContent-Disposition: form-data; name=a\n\n1\n--a b\nContent-Disposition: form-data; name=b\n\n2",
+        );
         assert_eq!(parts.iter().map(|part| part.body).collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(form(b"--a b\r\nContent-Disposition: form-data; name=a")[0].name.as_deref(), Some("a"));
     }
@@ -421,7 +427,10 @@ mod tests {
         assert_eq!(parse("multipart/form-data; boundary=", b"x"), Err(Fault::NoBoundary));
         assert_eq!(parse(TYPE, b"x\r\n-a b\r\n"), Err(Fault::NoParts));
         assert_eq!(parse(TYPE, "--a b\r\n\r\n\r\n".repeat(MAX_PARTS + 1).as_bytes()), Err(Fault::TooManyParts));
-        assert_eq!(parse(TYPE, format!("--a b\r\nX: {}\r\n\r\n", "x".repeat(20_000)).as_bytes()), Err(Fault::HeaderTooLong));
+        assert_eq!(
+            parse(TYPE, format!("--a b\r\nX: {}\r\n\r\n", "x".repeat(20_000)).as_bytes()),
+            Err(Fault::HeaderTooLong)
+        );
         assert_eq!(parse(TYPE, b"--a b--\r\n"), Ok(vec![]));
     }
 

@@ -121,13 +121,12 @@ impl Host {
 
     /// Listens and serves until SIGTERM or SIGINT. `ready` is told the bound address.
     pub async fn serve(self, ready: impl FnOnce(SocketAddr)) -> Result<()> {
-        let stop = Box::pin(async {
-            if let Err(error) = serve::stop_signal().await {
-                tracing::error!("{error:#}");
-                std::future::pending::<()>().await;
-            }
-        });
-        self.serve_until(ready, stop).await
+        self.serve_until(ready, stop_signal()).await
+    }
+
+    /// As [`Host::serve`], on a socket from [`listen`]: opened before loading, a port in use is found at once.
+    pub async fn serve_listener(self, listener: tokio::net::TcpListener) -> Result<()> {
+        self.serve_on(listener, stop_signal()).await
     }
 
     /// Listens and serves until `stop` resolves; then requests in flight finish and the databases are closed.
@@ -137,7 +136,7 @@ impl Host {
         self.serve_on(listener, stop).await
     }
 
-    /// Opens the listening socket of the options.
+    /// Opens the listening socket of the options. See [`listen`].
     pub async fn bind(&self) -> Result<tokio::net::TcpListener> {
         serve::bind(&self.options.listen).await
     }
@@ -344,4 +343,22 @@ fn key(component: &Component, cache: &Cache, digests: &Digests) -> Key {
         });
     }
     cache.key(parts.iter().map(Vec::as_slice))
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+///
+/// The port is in use, needs a privilege, or the address is not this machine's; with the remedy.
+pub async fn listen(address: &str) -> Result<tokio::net::TcpListener> {
+    serve::bind(address).await
+}
+
+fn stop_signal() -> serve::Stop<'static> {
+    Box::pin(async {
+        if let Err(error) = serve::stop_signal().await {
+            tracing::error!("{error:#}");
+            std::future::pending::<()>().await;
+        }
+    })
 }

@@ -108,8 +108,7 @@ pub fn document(
         "disposition": name,
         "reason": reason.map(escape),
     });
-    let events: Result<Vec<Value>, _> =
-        events.iter().map(|event| entry(event, envelope.received_at, random)).collect();
+    let events: Result<Vec<Value>, _> = events.iter().map(|event| entry(event, envelope.received_at, random)).collect();
     let document = json!({"envelope": head, "events": events?}).to_string();
     Ok(Intake { document, body: envelope.body })
 }
@@ -145,7 +144,9 @@ fn identifies(id: &str) -> bool {
 
 fn entry(event: &Event, received_at: i64, random: Random) -> Result<Value, IntakeError> {
     if event.idempotency_key.is_empty() {
-        return Err(IntakeError::Invalid("an event has an empty idempotency key: the connector must give each a stable one".into()));
+        return Err(IntakeError::Invalid(
+            "an event has an empty idempotency key: the connector must give each a stable one".into(),
+        ));
     }
     let id = || ids::uuid_v7(received_at, random).map_err(IntakeError::Random);
     let sender = sender(event);
@@ -246,7 +247,9 @@ type Thread<'a> = (&'static str, Option<&'a str>, Option<&'a Correspondence>);
 fn threading(threading: &Threading) -> Result<Thread<'_>, IntakeError> {
     let key = |name, key: &'_ str| -> Result<(), IntakeError> {
         if key.is_empty() {
-            return Err(IntakeError::Invalid(format!("an event has an empty thread key ({name}): the connector must give one or detach the event")));
+            return Err(IntakeError::Invalid(format!(
+                "an event has an empty thread key ({name}): the connector must give one or detach the event"
+            )));
         }
         Ok(())
     };

@@ -2,9 +2,7 @@
 //!
 //! Free text in columns is escaped ([`crate::text`]); an event's own JSON is not.
 
-use channel_sdk::types::{
-    CaseState, CaseStatus, Event, Handle, Header, Outgoing, PublicCase, PublicUpdate, Receipt,
-};
+use channel_sdk::types::{CaseState, CaseStatus, Event, Handle, Header, Outgoing, PublicCase, PublicUpdate, Receipt};
 use channel_sdk::{json, reference};
 use serde_json::Value;
 
@@ -189,7 +187,12 @@ pub fn summary(row: &Value) -> Read<CaseSummary> {
 ///
 /// When the row is not what the store writes.
 pub fn note(row: &Value) -> Read<Note> {
-    Ok(Note { id: needed(row, "id")?, author: needed(row, "author")?, text: needed(row, "text")?, at: instant(row, "at")? })
+    Ok(Note {
+        id: needed(row, "id")?,
+        author: needed(row, "author")?,
+        text: needed(row, "text")?,
+        at: instant(row, "at")?,
+    })
 }
 
 /// A case with everything: `{"summary": …, "events": [{"seq": 1, "row": …}], "notes": […], "history": […]}`.

@@ -102,6 +102,7 @@ impl<const DEFECT: u8> Guest for Model<DEFECT> {
             Outcome::Accepted(_) if DEFECT == ACCEPTS_WITH_500 => 500,
             Outcome::Accepted(_) | Outcome::Quarantined(_) => 200,
             Outcome::Refused(_) => 403,
+            Outcome::Found(_) => 404,
             Outcome::Unavailable(_) => 503,
         };
         let mut headers = vec![("content-type".into(), "text/xml".into())];

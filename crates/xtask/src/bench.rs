@@ -9,9 +9,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     components::build()?;
     run::build_program()?;
     progress::run_visible(
-        Command::new(components::cargo())
-            .current_dir(layout::root())
-            .args(["build", "--release", "--package", "bench", "--bins"]),
+        Command::new(components::cargo()).current_dir(layout::root()).args([
+            "build",
+            "--release",
+            "--package",
+            "bench",
+            "--bins",
+        ]),
         "building the benchmark and the native rival",
     )?;
     progress::run_visible(

@@ -190,14 +190,8 @@ impl<C: Connect> SqliteStore<C> {
         let sql = "INSERT INTO case_replies (tenant, reference, id, author, text, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                    RETURNING (SELECT c.id FROM cases c WHERE c.tenant = ?1 AND c.reference = ?2), \
                      (SELECT o.seq FROM outbox o WHERE o.id = ?3)";
-        let parameters = vec![
-            tenant.into(),
-            bare.as_str().into(),
-            id.as_str().into(),
-            author(&by)?,
-            escape(text).into(),
-            at.into(),
-        ];
+        let parameters =
+            vec![tenant.into(), bare.as_str().into(), id.as_str().into(), author(&by)?, escape(text).into(), at.into()];
         let rows = self.rows(sql, parameters).await?;
         match rows.first().map(|row| (row.integer(0), row.integer(1))) {
             Some((Some(_), Some(_))) => Ok(id),

@@ -27,7 +27,8 @@ impl<C: Connect> SqliteStore<C> {
             }
             Ok(_) => {}
         }
-        let sql = "INSERT INTO tenants (code, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = excluded.profile";
+        let sql =
+            "INSERT INTO tenants (code, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = excluded.profile";
         self.rows(sql, vec![profile.tenant.into(), document.to_string().into()]).await.map(drop)
     }
 

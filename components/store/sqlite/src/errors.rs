@@ -24,16 +24,28 @@ pub(crate) fn store_error(error: &DatabaseError) -> StoreError {
         );
     }
     if says(&["ventanilla:no-separation"]) {
-        return StoreError::Invalid("these contacts are not joined in this way: the other one must have been joined into this one".into());
+        return StoreError::Invalid(
+            "these contacts are not joined in this way: the other one must have been joined into this one".into(),
+        );
     }
     if says(&["constraint failed", "datatype mismatch", "string or blob too big", "malformed json"]) {
-        return StoreError::Invalid(format!("the database refuses the data ({}): a defect of the connector or the store, please report it", error.0));
+        return StoreError::Invalid(format!(
+            "the database refuses the data ({}): a defect of the connector or the store, please report it",
+            error.0
+        ));
     }
     let remedy = if says(&["locked", "busy"]) {
         "another program holds the database: try again, and stop the program if it stays so"
     } else if says(&["full", "no space"]) {
         "the disk is full: free some space"
-    } else if says(&["readonly", "read-only", "access permission denied", "accessdenied", "access denied", "access-denied"]) {
+    } else if says(&[
+        "readonly",
+        "read-only",
+        "access permission denied",
+        "accessdenied",
+        "access denied",
+        "access-denied",
+    ]) {
         "the database can't be written: check the rights on its file and folder, and that the component inherits sqlite_databases"
     } else if says(&["malformed", "not a database", "corrupt"]) {
         "the database file is damaged: stop everything, keep the file, and restore the newest backup or run the sqlite3 program's .recover"
@@ -76,7 +88,9 @@ mod tests {
             ("AccessDenied", "sqlite_databases"),
         ] {
             match of(text) {
-                StoreError::Unavailable(said) => assert!(said.contains(text) && said.contains(remedy), "{text}: {said}"),
+                StoreError::Unavailable(said) => {
+                    assert!(said.contains(text) && said.contains(remedy), "{text}: {said}")
+                }
                 other => panic!("{text}: {other:?}"),
             }
         }

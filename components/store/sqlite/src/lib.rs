@@ -5,8 +5,8 @@
 //!
 //! The code is generic over [`database::Connect`], so that the same SQL runs natively in tests.
 
-pub mod database;
 mod cases;
+pub mod database;
 mod directory;
 mod errors;
 mod log;

@@ -3,9 +3,7 @@
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
 use store_sdk::intake::{self, IntakeError};
-use store_sdk::log::{
-    Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total,
-};
+use store_sdk::log::{Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total};
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::unescape;
 
@@ -41,12 +39,13 @@ impl<C: Connect> SqliteStore<C> {
     ) -> Result<Json, StoreError> {
         let mut drawn = 1;
         loop {
-            let intake = intake::document(envelope.clone(), disposition, events, self.random()).map_err(|error| {
-                match error {
-                    IntakeError::Invalid(why) => StoreError::Invalid(why),
-                    IntakeError::Random(why) => no_random(why),
-                }
-            })?;
+            let intake =
+                intake::document(envelope.clone(), disposition, events, self.random()).map_err(
+                    |error| match error {
+                        IntakeError::Invalid(why) => StoreError::Invalid(why),
+                        IntakeError::Random(why) => no_random(why),
+                    },
+                )?;
             match self.run(INTAKE, vec![intake.document.into(), Value::Blob(intake.body)]).await {
                 Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
                 Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,

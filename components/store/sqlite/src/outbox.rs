@@ -34,7 +34,8 @@ impl<C: Connect> SqliteStore<C> {
         if until <= now {
             return Err(StoreError::Invalid("the lease must end after it begins".into()));
         }
-        let mut rows = self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into(), connector.into()]).await?;
+        let mut rows =
+            self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into(), connector.into()]).await?;
         rows.sort_by_key(|row| (row.integer(5), row.integer(7), row.integer(0)));
         rows.iter().map(|row| item(row, now)).collect()
     }
@@ -71,8 +72,7 @@ impl<C: Connect> SqliteStore<C> {
 fn item(row: &Row, now: Instant) -> Result<Item, StoreError> {
     let text = |index| row.text(index).map(unescape).unwrap_or_default();
     let event = rows::stored_event(&store::json(row, 9)?).map_err(row_error)?;
-    let answer =
-        Answer { id: text(1), reference: text(8), text: text(4), automatic: row.integer(5) == Some(1), now };
+    let answer = Answer { id: text(1), reference: text(8), text: text(4), automatic: row.integer(5) == Some(1), now };
     Ok(Item {
         id: text(1),
         tenant: text(2),

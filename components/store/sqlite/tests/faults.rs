@@ -123,6 +123,9 @@ fn how_long_an_intake_takes() {
             let id = format!("CA{}", index / 4);
             record(&store, VOICE, call(Kind::CallInput, &index.to_string(), &id));
         }
-        println!("synchronous={synchronous}: {:.1} us per record", begin.elapsed().as_secs_f64() * 1e6 / f64::from(count));
+        println!(
+            "synchronous={synchronous}: {:.1} us per record",
+            begin.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+        );
     }
 }

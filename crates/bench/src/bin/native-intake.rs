@@ -15,8 +15,8 @@ use channel_sdk::types::{
 };
 use store_sdk::Store as _;
 use store_sdk::log::{Disposition, Envelope};
-use store_sqlite::database::{Connect, Database, DatabaseError, Row, Value};
 use store_sqlite::SqliteStore;
+use store_sqlite::database::{Connect, Database, DatabaseError, Row, Value};
 use telephony_twilio::Twilio;
 use ventanilla_host::metrics::Metrics;
 use ventanilla_host::sqlite::{self, SqlValue};
@@ -76,7 +76,13 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn receive(State(intake): State<Arc<Intake>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn receive(
+    State(intake): State<Arc<Intake>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     match intake.accept(&method, &uri, &headers, &body).await {
         Ok(answer) => answer,
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()).into_response(),
@@ -87,7 +93,8 @@ impl Intake {
     async fn accept(&self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
         let prefix = format!("/telephony/twilio/{}", bench::calls::TENANT);
-        let target = uri.path_and_query().context("no path")?.as_str().strip_prefix(&prefix).context("no such route")?;
+        let target =
+            uri.path_and_query().context("no path")?.as_str().strip_prefix(&prefix).context("no such route")?;
         let (suffix, query) = target.split_once('?').map_or((target, None), |(suffix, query)| (suffix, Some(query)));
         let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| Header {
             name: name.as_str().to_owned(),

@@ -42,7 +42,10 @@ pub(crate) fn list(tree: &Tree<'_>, used: &[usize]) -> Manifest {
             _ => {}
         }
         if part.children.is_empty() && !used.contains(&index) {
-            let related = tree.parts.iter().any(|parent| parent.media.name == "multipart/related" && parent.children.contains(&index));
+            let related = tree
+                .parts
+                .iter()
+                .any(|parent| parent.media.name == "multipart/related" && parent.children.contains(&index));
             let entry = describe(part, related);
             if entry.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("winmail.dat")) {
                 flag("tnef");
@@ -55,9 +58,16 @@ pub(crate) fn list(tree: &Tree<'_>, used: &[usize]) -> Manifest {
 
 fn describe(part: &Part<'_>, related: bool) -> Attachment {
     let content = body::content(part);
-    let disposition = part.fields.raw("content-disposition").map(|value| multipart::parameters(&value)).unwrap_or_default();
-    let named = |parameters: &[Parameter], name: &str| parameters.iter().find(|parameter| parameter.name == name).and_then(file_name);
-    let content_id = part.fields.text("content-id").map(|id| id.trim_matches(['<', '>', ' ']).to_owned()).filter(|id| !id.is_empty());
+    let disposition =
+        part.fields.raw("content-disposition").map(|value| multipart::parameters(&value)).unwrap_or_default();
+    let named = |parameters: &[Parameter], name: &str| {
+        parameters.iter().find(|parameter| parameter.name == name).and_then(file_name)
+    };
+    let content_id = part
+        .fields
+        .text("content-id")
+        .map(|id| id.trim_matches(['<', '>', ' ']).to_owned())
+        .filter(|id| !id.is_empty());
     let said = part.fields.keyword("content-disposition").filter(|said| said == "inline" || said == "attachment");
     let inline = related || content_id.is_some();
     of_bytes(
@@ -70,7 +80,13 @@ fn describe(part: &Part<'_>, related: bool) -> Attachment {
 }
 
 /// The entry of a file that is here.
-pub fn of_bytes(bytes: &[u8], name: Option<String>, content_type: Option<String>, content_id: Option<String>, disposition: Option<String>) -> Attachment {
+pub fn of_bytes(
+    bytes: &[u8],
+    name: Option<String>,
+    content_type: Option<String>,
+    content_id: Option<String>,
+    disposition: Option<String>,
+) -> Attachment {
     Attachment {
         name,
         content_type,

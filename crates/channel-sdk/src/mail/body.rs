@@ -80,7 +80,12 @@ fn of_part(tree: &Tree<'_>, index: usize, used: &mut Vec<usize>) -> Body {
             // RFC 2387 §3.2: the start parameter names the root, else it is the first part.
             let start = part.media.parameter("start").map(|start| start.text());
             let root = start.and_then(|start| {
-                part.children.iter().find(|child| tree.parts.get(**child).and_then(|child| child.fields.text("content-id")).is_some_and(|id| id == start))
+                part.children.iter().find(|child| {
+                    tree.parts
+                        .get(**child)
+                        .and_then(|child| child.fields.text("content-id"))
+                        .is_some_and(|id| id == start)
+                })
             });
             root.or_else(|| part.children.first()).map(|root| of_part(tree, *root, used)).unwrap_or_default()
         }
@@ -134,14 +139,18 @@ fn of_leaf(part: &Part<'_>, index: usize, used: &mut Vec<usize>) -> Body {
     let bytes = bytes.get(..MAX_TEXT * 2).unwrap_or(&bytes);
     let charset = part.media.parameter("charset").map(|charset| charset.text());
     let mut decoded = charset::decode(charset.as_deref(), bytes);
-    if kind == TextSource::Html && charset.is_none() && decoded.guessed
+    if kind == TextSource::Html
+        && charset.is_none()
+        && decoded.guessed
         && let Some(label) = html_charset(bytes)
     {
         decoded = charset::decode(Some(&label), bytes);
     }
     let text = match kind {
         TextSource::Html => html::to_text(&decoded.text),
-        _ if part.media.lower("format") == "flowed" => unflow(&lines(&decoded.text), part.media.lower("delsp") == "yes"),
+        _ if part.media.lower("format") == "flowed" => {
+            unflow(&lines(&decoded.text), part.media.lower("delsp") == "yes")
+        }
         _ => lines(&decoded.text),
     };
     let mut body = Body { guessed: decoded.guessed && !text.is_empty(), cut, ..Body::default() };
@@ -159,7 +168,11 @@ fn is_file(part: &Part<'_>) -> bool {
     match part.fields.keyword("content-disposition").as_deref() {
         Some("attachment") => true,
         Some("inline") | None => {
-            let disposition = part.fields.raw("content-disposition").map(|value| crate::multipart::parameters(&value)).unwrap_or_default();
+            let disposition = part
+                .fields
+                .raw("content-disposition")
+                .map(|value| crate::multipart::parameters(&value))
+                .unwrap_or_default();
             disposition.iter().any(|parameter| parameter.name == "filename" && !parameter.value.is_empty())
                 || part.media.parameter("name").is_some_and(|name| !name.value.is_empty())
         }
@@ -172,7 +185,11 @@ fn is_file(part: &Part<'_>) -> bool {
 fn html_charset(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(bytes.get(..1_024).unwrap_or(bytes)).to_ascii_lowercase();
     let (_, after) = head.split_once("charset=")?;
-    let label: String = after.trim_start_matches(['"', '\'', ' ']).chars().take_while(|c| c.is_ascii_alphanumeric() || "-_:.".contains(*c)).collect();
+    let label: String = after
+        .trim_start_matches(['"', '\'', ' '])
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || "-_:.".contains(*c))
+        .collect();
     (!label.is_empty()).then_some(label)
 }
 
@@ -240,7 +257,12 @@ mod tests {
             (multipart("mixed", &[PLAIN, IMAGE, PLAIN]), "plain\n\nplain", plain, 1),
             (multipart("mixed", &[&multipart("alternative", &[PLAIN, HTML]), HTML]), "plain\n\nhtml", html, 0),
             (multipart("mixed", &[PLAIN, "Content-Type: text/plain; name=a.txt\n\nfile"]), "plain", plain, 1),
-            (multipart("mixed", &[PLAIN, "Content-Type: text/html\nContent-Disposition: attachment\n\nfile"]), "plain", plain, 1),
+            (
+                multipart("mixed", &[PLAIN, "Content-Type: text/html\nContent-Disposition: attachment\n\nfile"]),
+                "plain",
+                plain,
+                1,
+            ),
             (multipart("mixed", &[IMAGE]), "", None, 1),
             (multipart("signed", &[PLAIN, "Content-Type: application/pgp-signature\n\nx"]), "plain", plain, 1),
             ("Content-Type: multipart/mixed; boundary=never\n\ntext".to_owned(), "text", plain, 0),

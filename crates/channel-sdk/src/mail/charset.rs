@@ -69,7 +69,10 @@ fn utf7(bytes: &[u8]) -> String {
         }
         let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')).count();
         let (encoded, after) = rest.split_at(length);
-        let units: Vec<u16> = transfer::base64(encoded).chunks_exact(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
+        let units: Vec<u16> = transfer::base64(encoded)
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)))
+            .collect();
         text.push_str(&String::from_utf16_lossy(&units));
         if length == 0 {
             text.push('+');
@@ -80,7 +83,9 @@ fn utf7(bytes: &[u8]) -> String {
 }
 
 fn is_utf8_alias(label: &str) -> bool {
-    ["utf", "utf-8859-1", "utf8mb4", "utf_8", "default", "unknown-8bit", "8bit", "x-unknown", "_autodetect", "binary"].iter().any(|alias| label.eq_ignore_ascii_case(alias))
+    ["utf", "utf-8859-1", "utf8mb4", "utf_8", "default", "unknown-8bit", "8bit", "x-unknown", "_autodetect", "binary"]
+        .iter()
+        .any(|alias| label.eq_ignore_ascii_case(alias))
 }
 
 /// Invalid UTF-8 with far more valid multi-byte characters than errors is damaged UTF-8, not another charset.
@@ -156,6 +161,10 @@ mod tests {
         let mut bytes = "\u{f1}\u{e1}\u{e9}\u{ed} ".repeat(3).into_bytes();
         bytes.insert(8, 0xff);
         let decoded = decode(Some("utf-8"), &bytes);
-        assert!(decoded.guessed && decoded.text.starts_with("\u{f1}\u{e1}") && decoded.text.contains('\u{fffd}'), "{}", decoded.text);
+        assert!(
+            decoded.guessed && decoded.text.starts_with("\u{f1}\u{e1}") && decoded.text.contains('\u{fffd}'),
+            "{}",
+            decoded.text
+        );
     }
 }

@@ -50,7 +50,9 @@ pub fn reply_headers(message: &Outgoing, from: &str) -> Result<ReplyHeaders, Ref
         .and_then(|recipient| fields::address(&recipient.value))
         .filter(|address| address.is_ascii())
         .ok_or_else(|| refuse("the recipient is no e-mail address that can be written to"))?;
-    let from = fields::address(from).filter(|from| from.is_ascii()).ok_or_else(|| refuse("there is no sender address; set `from` to the mailbox that replies"))?;
+    let from = fields::address(from)
+        .filter(|from| from.is_ascii())
+        .ok_or_else(|| refuse("there is no sender address; set `from` to the mailbox that replies"))?;
     let domain = from.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
     let id: String = message.id.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(200).collect();
     if id.is_empty() {
@@ -63,12 +65,20 @@ pub fn reply_headers(message: &Outgoing, from: &str) -> Result<ReplyHeaders, Ref
     let subject = if answers && !prefixed { format!("Re: {subject}").trim().to_owned() } else { subject };
 
     let mut others: Vec<(&'static str, String)> = Vec::new();
-    if let Some(sender) = message.sender.as_deref().and_then(fields::address).filter(|sender| sender.is_ascii() && *sender != from) {
+    if let Some(sender) =
+        message.sender.as_deref().and_then(fields::address).filter(|sender| sender.is_ascii() && *sender != from)
+    {
         others.push(("Reply-To", sender));
     }
     let safe = |id: &String| id.is_ascii() && !id.contains(|c: char| c.is_control() || c == ' ');
-    let parent = message.in_reply_to.as_deref().map(|id| fields::message_ids(id.as_bytes())).and_then(|ids| ids.into_iter().next()).filter(safe);
-    let mut references: Vec<String> = message.references.iter().flat_map(|id| fields::message_ids(id.as_bytes())).filter(safe).collect();
+    let parent = message
+        .in_reply_to
+        .as_deref()
+        .map(|id| fields::message_ids(id.as_bytes()))
+        .and_then(|ids| ids.into_iter().next())
+        .filter(safe);
+    let mut references: Vec<String> =
+        message.references.iter().flat_map(|id| fields::message_ids(id.as_bytes())).filter(safe).collect();
     if let Some(parent) = &parent {
         others.push(("In-Reply-To", parent.clone()));
         references.retain(|id| id != parent);
@@ -86,7 +96,11 @@ pub fn reply_headers(message: &Outgoing, from: &str) -> Result<ReplyHeaders, Ref
         others.push(("X-Auto-Response-Suppress", "All".into()));
     }
     others.push(("X-Loop", from.clone()));
-    if let Some(language) = message.language.as_deref().filter(|tag| !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
+    if let Some(language) = message
+        .language
+        .as_deref()
+        .filter(|tag| !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+    {
         others.push(("Content-Language", language.to_owned()));
     }
     Ok(ReplyHeaders { to, from, subject, others, message_id })
@@ -123,7 +137,8 @@ pub fn compose(message: &Outgoing, from: &str, name: &str) -> Result<Composed, R
     put("Content-Transfer-Encoding", "quoted-printable");
     raw.push_str("\r\n");
     raw.push_str(&transfer::encode_quoted_printable(&message.text));
-    let return_to = headers.others.iter().find(|(name, _)| *name == "Reply-To").map_or(&headers.from, |(_, address)| address);
+    let return_to =
+        headers.others.iter().find(|(name, _)| *name == "Reply-To").map_or(&headers.from, |(_, address)| address);
     let envelope_from = if message.automatic { String::new() } else { return_to.clone() };
     Ok(Composed { raw: raw.into_bytes(), message_id: headers.message_id, envelope_from, envelope_to: headers.to })
 }
@@ -136,10 +151,21 @@ mod tests {
 
     fn outgoing() -> Outgoing {
         Outgoing {
-            id: "0193-ab".into(), case_reference: Some("482-109-3726".into()), recipient: Handle { scheme: "email".into(), value: "ana@example.org".into() },
-            sender: Some("info+4821093726-abcdefghijklmnop@city.example".into()), subject: Some("Farola a\u{f1}o\r\nBcc: x@y.example".into()), text: "Hola:\n\nA\u{f1}o =\n.\nFrom x".into(),
-            language: Some("es".into()), in_reply_to: Some("<m2@example.org>".into()), conversation_id: None, thread_id: None,
-            references: vec!["<m1@example.org>".into(), "<m2@example.org>".into()], last_inbound_at: None, automatic: false, answers: Some(Kind::Message), now: 1_795_255_200_000,
+            id: "0193-ab".into(),
+            case_reference: Some("482-109-3726".into()),
+            recipient: Handle { scheme: "email".into(), value: "ana@example.org".into() },
+            sender: Some("info+4821093726-abcdefghijklmnop@city.example".into()),
+            subject: Some("Farola a\u{f1}o\r\nBcc: x@y.example".into()),
+            text: "Hola:\n\nA\u{f1}o =\n.\nFrom x".into(),
+            language: Some("es".into()),
+            in_reply_to: Some("<m2@example.org>".into()),
+            conversation_id: None,
+            thread_id: None,
+            references: vec!["<m1@example.org>".into(), "<m2@example.org>".into()],
+            last_inbound_at: None,
+            automatic: false,
+            answers: Some(Kind::Message),
+            now: 1_795_255_200_000,
         }
     }
 
@@ -169,8 +195,16 @@ mod tests {
 
     #[test]
     fn what_can_not_be_written_to_is_refused() {
-        let to = |scheme: &str, value: &str| Outgoing { recipient: Handle { scheme: scheme.into(), value: value.into() }, ..outgoing() };
-        for message in [to("phone", "+34600111222"), to("email", "a@b\r\nBcc: c@d"), to("email", "nobody"), Outgoing { id: "\r\n".into(), ..outgoing() }] {
+        let to = |scheme: &str, value: &str| Outgoing {
+            recipient: Handle { scheme: scheme.into(), value: value.into() },
+            ..outgoing()
+        };
+        for message in [
+            to("phone", "+34600111222"),
+            to("email", "a@b\r\nBcc: c@d"),
+            to("email", "nobody"),
+            Outgoing { id: "\r\n".into(), ..outgoing() },
+        ] {
             assert_eq!(compose(&message, "info@city.example", "x").unwrap_err().reason, RefusalReason::Unsupported);
         }
         assert!(compose(&outgoing(), "", "x").is_err());

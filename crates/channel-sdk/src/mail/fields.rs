@@ -49,7 +49,11 @@ impl<'a> Fields<'a> {
     /// A header that a provider has taken apart already.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Fields<'static> {
         let fields = pairs.into_iter().take(MAX_FIELDS);
-        Fields { fields: fields.map(|(name, value)| Field { name: name.trim().to_ascii_lowercase(), value: value.into_bytes().into() }).collect() }
+        Fields {
+            fields: fields
+                .map(|(name, value)| Field { name: name.trim().to_ascii_lowercase(), value: value.into_bytes().into() })
+                .collect(),
+        }
     }
 
     /// Whether there is no field at all.
@@ -120,7 +124,9 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], top: bool, boundaries: &[&[u8]]) -> (Fi
         end = line.next;
         if line.content.is_empty() {
             // Some gateways put empty lines before the header.
-            let mut later = Lines::new(bytes.get(line.next..).unwrap_or_default()).take(10).skip_while(|line| line.content.is_empty());
+            let mut later = Lines::new(bytes.get(line.next..).unwrap_or_default())
+                .take(10)
+                .skip_while(|line| line.content.is_empty());
             if top && spans.is_empty() && later.next().is_some_and(|line| field_name(line.content).is_some()) {
                 continue;
             }
@@ -135,7 +141,10 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], top: bool, boundaries: &[&[u8]]) -> (Fi
                 span.2 = line.next;
             }
         } else if let Some(name) = field_name(line.content) {
-            let value = line.start + name.len() + line.content.get(name.len()..).unwrap_or_default().iter().take_while(|byte| **byte != b':').count() + 1;
+            let value = line.start
+                + name.len()
+                + line.content.get(name.len()..).unwrap_or_default().iter().take_while(|byte| **byte != b':').count()
+                + 1;
             spans.push((String::from_utf8_lossy(name).to_ascii_lowercase(), value, line.next));
         } else if line.content.starts_with(b"From ") || line.content.starts_with(b">From ") {
             // An mbox separator that a mail system left in.
@@ -147,8 +156,16 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], top: bool, boundaries: &[&[u8]]) -> (Fi
     finish(bytes, spans, end, too_long)
 }
 
-fn finish(bytes: &[u8], spans: Vec<(String, usize, usize)>, length: usize, too_long: bool) -> (Fields<'_>, usize, bool) {
-    let field = |(name, start, end): (String, usize, usize)| Field { name, value: bytes.get(start..end).unwrap_or_default().into() };
+fn finish(
+    bytes: &[u8],
+    spans: Vec<(String, usize, usize)>,
+    length: usize,
+    too_long: bool,
+) -> (Fields<'_>, usize, bool) {
+    let field = |(name, start, end): (String, usize, usize)| Field {
+        name,
+        value: bytes.get(start..end).unwrap_or_default().into(),
+    };
     (Fields { fields: spans.into_iter().map(field).collect() }, length, too_long)
 }
 
@@ -187,10 +204,18 @@ pub fn mailboxes(value: &[u8]) -> Vec<Mailbox> {
 /// An address without brackets, if it can be one: `local@domain`, nothing that could break out of a header.
 pub fn address(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('<').trim_end_matches('>').trim();
-    let text = text.get(..7).filter(|prefix| prefix.eq_ignore_ascii_case("mailto:")).and_then(|_| text.get(7..)).unwrap_or(text);
+    let text = text
+        .get(..7)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("mailto:"))
+        .and_then(|_| text.get(7..))
+        .unwrap_or(text);
     let (local, domain) = text.rsplit_once('@')?;
     let odd = |c: char| c.is_control() || c.is_whitespace() || "<>,;()".contains(c);
-    let fits = !local.is_empty() && !domain.is_empty() && text.len() <= 320 && !domain.contains(odd) && !domain.contains(['"', '\\']);
+    let fits = !local.is_empty()
+        && !domain.is_empty()
+        && text.len() <= 320
+        && !domain.contains(odd)
+        && !domain.contains(['"', '\\']);
     // A quoted local part may hold a space (RFC 5322 §3.4.1), never a line end.
     let quoted = local.starts_with('"') && local.ends_with('"') && local.len() > 2;
     (fits && !local.contains(|c: char| if quoted { c.is_control() } else { odd(c) })).then(|| text.to_owned())
@@ -213,7 +238,9 @@ pub fn message_ids(value: &[u8]) -> Vec<String> {
     }
     if ids.is_empty() {
         let bare = text.trim();
-        let fits = bare.contains('@') && bare.len() <= MAX_ID && !bare.contains(|c: char| c.is_whitespace() || c.is_control() || "<>()".contains(c));
+        let fits = bare.contains('@')
+            && bare.len() <= MAX_ID
+            && !bare.contains(|c: char| c.is_whitespace() || c.is_control() || "<>()".contains(c));
         if fits {
             ids.push(format!("<{bare}>"));
         }
@@ -241,7 +268,10 @@ mod tests {
     #[test]
     fn addresses_are_read_with_split_encoded_names_comments_and_groups() {
         let boxes = |text: &str| -> Vec<(String, String)> {
-            mailboxes(text.as_bytes()).into_iter().map(|mailbox| (mailbox.name.unwrap_or_default(), mailbox.address)).collect()
+            mailboxes(text.as_bytes())
+                .into_iter()
+                .map(|mailbox| (mailbox.name.unwrap_or_default(), mailbox.address))
+                .collect()
         };
         let pair = |name: &str, address: &str| vec![(name.to_owned(), address.to_owned())];
         assert_eq!(boxes("=?utf-8?Q?Mu=C3?= =?utf-8?Q?=B1oz?= <m@example.org>"), pair("Mu\u{f1}oz", "m@example.org"));
@@ -267,7 +297,10 @@ mod tests {
     #[test]
     fn a_header_ends_where_the_body_begins_even_without_an_empty_line() {
         let (fields, length, _) = parse(b"From : a@b\nnot a field\nSubject: x\n y\n\nbody", true, &[]);
-        assert_eq!((fields.text("from").unwrap(), fields.text("subject").unwrap(), length), ("a@b".into(), "x y".into(), 38));
+        assert_eq!(
+            (fields.text("from").unwrap(), fields.text("subject").unwrap(), length),
+            ("a@b".into(), "x y".into(), 38)
+        );
         let (_, length, _) = parse(b"Subject: x\nhello there\n\nbody", true, &[]);
         assert_eq!(length, 11);
         assert!(self::fields("From mbox Sat\nSubject: x\n\n").has("subject"));

@@ -48,7 +48,13 @@ pub fn to_text(html: &str) -> String {
         let closing = tag.starts_with('/');
         let tag = tag.trim_start_matches('/');
         let name = tag.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default().to_ascii_lowercase();
-        if !closing && matches!(name.as_str(), "script" | "style" | "title" | "template" | "noscript" | "svg" | "object" | "iframe" | "head" | "xml") && !tag.ends_with('/') {
+        if !closing
+            && matches!(
+                name.as_str(),
+                "script" | "style" | "title" | "template" | "noscript" | "svg" | "object" | "iframe" | "head" | "xml"
+            )
+            && !tag.ends_with('/')
+        {
             if !endless.contains(&name) {
                 match skip_element(rest, &name) {
                     Some(after) => rest = after,
@@ -63,7 +69,11 @@ pub fn to_text(html: &str) -> String {
         match (name.as_str(), closing) {
             ("br", _) => writer.line_break(),
             ("p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "table" | "ul" | "ol" | "dl" | "hr", _) => writer.gap(2),
-            ("div" | "tr" | "section" | "article" | "header" | "footer" | "address" | "dt" | "dd" | "form" | "fieldset" | "figure" | "main" | "nav" | "center" | "body" | "html", _) => writer.gap(1),
+            (
+                "div" | "tr" | "section" | "article" | "header" | "footer" | "address" | "dt" | "dd" | "form"
+                | "fieldset" | "figure" | "main" | "nav" | "center" | "body" | "html",
+                _,
+            ) => writer.gap(1),
             ("li", false) => {
                 writer.gap(1);
                 writer.words("- ");
@@ -97,7 +107,9 @@ pub fn to_text(html: &str) -> String {
                     let shown = writer.text.get(start..).unwrap_or_default();
                     let target = plain_link(&href);
                     // Where it leads is shown whenever it is not what the words say.
-                    if let Some(target) = target.filter(|target| !shown.contains(target.trim_end_matches('/')) && !shown.is_empty()) {
+                    if let Some(target) =
+                        target.filter(|target| !shown.contains(target.trim_end_matches('/')) && !shown.is_empty())
+                    {
                         writer.words(&format!(" ({target})"));
                     }
                 }
@@ -114,8 +126,12 @@ fn plain_link(href: &str) -> Option<String> {
     let href = entities(href.trim());
     let lower = href.get(..href.len().min(8)).unwrap_or_default().to_ascii_lowercase();
     let known = ["https://", "http://", "mailto:", "tel:"].iter().any(|scheme| lower.starts_with(scheme));
-    let safe = href.len() <= 2_000 && !href.contains(|c: char| c.is_control() || c.is_whitespace() || "<>\"".contains(c));
-    (known && safe).then(|| href.strip_prefix("mailto:").map_or(href.clone(), |address| address.split('?').next().unwrap_or_default().to_owned()))
+    let safe =
+        href.len() <= 2_000 && !href.contains(|c: char| c.is_control() || c.is_whitespace() || "<>\"".contains(c));
+    (known && safe).then(|| {
+        href.strip_prefix("mailto:")
+            .map_or(href.clone(), |address| address.split('?').next().unwrap_or_default().to_owned())
+    })
 }
 
 /// The inside of a tag and what follows it. Quoted attribute values may hold `>`.
@@ -147,7 +163,11 @@ fn skip_element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     loop {
         rest = rest.split_once("</")?.1;
         let found = rest.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name));
-        if found && rest.get(name.len()..).is_some_and(|after| after.starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/')) {
+        if found
+            && rest
+                .get(name.len()..)
+                .is_some_and(|after| after.starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/'))
+        {
             return Some(rest.split_once('>').map(|(_, after)| after).unwrap_or_default());
         }
     }
@@ -182,7 +202,11 @@ fn attribute(tag: &str, wanted: &str) -> Option<String> {
             let after = after.trim_start();
             let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''));
             (value, rest) = match quote {
-                Some(quote) => after.get(1..).unwrap_or_default().split_once(quote).unwrap_or((after.get(1..).unwrap_or_default(), "")),
+                Some(quote) => after
+                    .get(1..)
+                    .unwrap_or_default()
+                    .split_once(quote)
+                    .unwrap_or((after.get(1..).unwrap_or_default(), "")),
                 None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
             };
         }
@@ -200,7 +224,9 @@ fn entities(text: &str) -> String {
         out.push_str(before);
         // The longest name has 31 characters.
         let end = after.bytes().take(34).position(|byte| byte == b';').filter(|end| *end > 0);
-        let name = end.and_then(|end| after.get(..end)).filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '#'));
+        let name = end
+            .and_then(|end| after.get(..end))
+            .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '#'));
         rest = match (name, end) {
             (Some(name), Some(end)) => {
                 add_html_token(&mut out, format!("&{name};").as_bytes(), false);
@@ -315,7 +341,20 @@ mod tests {
 
     #[test]
     fn hostile_html_is_bounded_work() {
-        for piece in ["<", "<a ", "<a href=\"", "<blockquote>", "<!--", "&", "&#", "<script>", "</", "<p x=", "<head>", "\u{1f600}<"] {
+        for piece in [
+            "<",
+            "<a ",
+            "<a href=\"",
+            "<blockquote>",
+            "<!--",
+            "&",
+            "&#",
+            "<script>",
+            "</",
+            "<p x=",
+            "<head>",
+            "\u{1f600}<",
+        ] {
             let _ = to_text(&piece.repeat(50_000));
         }
     }

@@ -3,15 +3,24 @@
 use super::{Envelope, Letter};
 
 /// Marks of a message; with any of them nothing automatic may answer it.
-pub(crate) fn flags(letter: &Letter<'_>, envelope: &Envelope, own: &[String], recipient: Option<&str>) -> Vec<&'static str> {
+pub(crate) fn flags(
+    letter: &Letter<'_>,
+    envelope: &Envelope,
+    own: &[String],
+    recipient: Option<&str>,
+) -> Vec<&'static str> {
     let fields = &letter.fields;
     let mut flags = Vec::new();
     let automatic = fields.keyword("auto-submitted").is_some_and(|value| value != "no")
-        || ["x-autoreply", "x-autorespond", "x-autoreply-from"].iter().any(|name| fields.keyword(name).is_some_and(|value| value != "no"));
+        || ["x-autoreply", "x-autorespond", "x-autoreply-from"]
+            .iter()
+            .any(|name| fields.keyword(name).is_some_and(|value| value != "no"));
     if automatic {
         flags.push("auto_submitted");
     }
-    let precedence = fields.keyword("precedence").is_some_and(|value| ["bulk", "junk", "list", "auto_reply"].contains(&value.as_str()));
+    let precedence = fields
+        .keyword("precedence")
+        .is_some_and(|value| ["bulk", "junk", "list", "auto_reply"].contains(&value.as_str()));
     if precedence || ["list-id", "list-unsubscribe", "list-post", "list-help"].iter().any(|name| fields.has(name)) {
         flags.push("bulk");
     }
@@ -22,7 +31,8 @@ pub(crate) fn flags(letter: &Letter<'_>, envelope: &Envelope, own: &[String], re
         flags.push("null_return_path");
     }
     let senders = || {
-        let from = fields.mailboxes("from").into_iter().chain(fields.mailboxes("sender")).map(|mailbox| mailbox.address);
+        let from =
+            fields.mailboxes("from").into_iter().chain(fields.mailboxes("sender")).map(|mailbox| mailbox.address);
         from.chain(envelope.from.clone().filter(|from| !from.is_empty()))
     };
     if senders().any(|address| is_daemon(&address)) {
@@ -39,7 +49,8 @@ pub(crate) fn flags(letter: &Letter<'_>, envelope: &Envelope, own: &[String], re
         flags.push("echo");
     }
     // RFC 3834 §2: only when one of the recipient's addresses is in To, Cc or their Resent forms.
-    let named = || ["to", "cc", "resent-to", "resent-cc", "apparently-to"].iter().flat_map(|name| fields.mailboxes(name));
+    let named =
+        || ["to", "cc", "resent-to", "resent-cc", "apparently-to"].iter().flat_map(|name| fields.mailboxes(name));
     if recipient.is_some() && !fields.is_empty() && !named().any(|mailbox| is_own(&mailbox.address)) {
         flags.push("not_addressed");
     }
@@ -50,7 +61,10 @@ pub(crate) fn flags(letter: &Letter<'_>, envelope: &Envelope, own: &[String], re
 pub(crate) fn null_return_path(letter: &Letter<'_>, envelope: &Envelope) -> bool {
     match &envelope.from {
         Some(from) => from.is_empty(),
-        None => letter.fields.raw("return-path").is_some_and(|path| path.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"<>".iter())),
+        None => letter
+            .fields
+            .raw("return-path")
+            .is_some_and(|path| path.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"<>".iter())),
     }
 }
 
@@ -66,8 +80,19 @@ pub(crate) fn bare(address: &str) -> String {
 fn is_daemon(address: &str) -> bool {
     let local = address.rsplit_once('@').map_or(address, |(local, _)| local).to_ascii_lowercase();
     let plain: String = local.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    matches!(plain.as_str(), "mailerdaemon" | "postmaster" | "noreply" | "donotreply" | "nobody" | "listserv" | "majordomo" | "noresponder" | "nonrispondere" | "nepasrepondre")
-        || plain.starts_with("noreply")
+    matches!(
+        plain.as_str(),
+        "mailerdaemon"
+            | "postmaster"
+            | "noreply"
+            | "donotreply"
+            | "nobody"
+            | "listserv"
+            | "majordomo"
+            | "noresponder"
+            | "nonrispondere"
+            | "nepasrepondre"
+    ) || plain.starts_with("noreply")
         || plain.starts_with("microsoftexchange")
         || local.ends_with("-request")
         || local.starts_with("owner-")
@@ -104,7 +129,13 @@ mod tests {
         ] {
             assert_eq!(of(&format!("{header}{TO}"), None), [flag], "{header}");
         }
-        assert_eq!(of("From: a@b.example\r\nAuto-Submitted: no\r\nPrecedence: first-class\r\nTo: info@city.example", Some("a@b.example")), [""; 0]);
+        assert_eq!(
+            of(
+                "From: a@b.example\r\nAuto-Submitted: no\r\nPrecedence: first-class\r\nTo: info@city.example",
+                Some("a@b.example")
+            ),
+            [""; 0]
+        );
         assert_eq!(of("From: a@b.example\r\nTo: info@city.example\r\nReturn-Path: <>", Some("")), ["null_return_path"]);
         assert_eq!(of("From: a@b.example\r\nTo: other@b.example", None), ["not_addressed"]);
     }

@@ -9,7 +9,12 @@ const MAX_CANDIDATES: usize = 50;
 
 /// The tenant's own mailboxes by the setting `addresses`: a list, as JSON or separated by commas.
 pub fn own_addresses(context: &Context) -> Vec<String> {
-    let value = context.settings.iter().find(|setting| setting.name == "addresses").map(|setting| setting.value.as_str()).unwrap_or_default();
+    let value = context
+        .settings
+        .iter()
+        .find(|setting| setting.name == "addresses")
+        .map(|setting| setting.value.as_str())
+        .unwrap_or_default();
     value.split([',', '[', ']', '"', ' ', '\n']).filter_map(fields::address).collect()
 }
 
@@ -20,11 +25,18 @@ pub fn translation(letter: &Letter<'_>, envelope: &Envelope, context: &Context) 
         recipients.push(recipient_of_header(letter));
     }
     let events = recipients.iter().map(|recipient| event(letter, envelope, context, recipient.as_deref())).collect();
-    if letter.faults.is_empty() { Translation::Events(events) } else { Translation::Degraded((events, format!("the message was not read completely: {}", letter.faults.join(", ")))) }
+    if letter.faults.is_empty() {
+        Translation::Events(events)
+    } else {
+        Translation::Degraded((events, format!("the message was not read completely: {}", letter.faults.join(", "))))
+    }
 }
 
 fn recipient_of_header(letter: &Letter<'_>) -> Option<String> {
-    ["delivered-to", "x-original-to", "to", "cc"].iter().find_map(|name| letter.fields.mailboxes(name).into_iter().next()).map(|mailbox| mailbox.address)
+    ["delivered-to", "x-original-to", "to", "cc"]
+        .iter()
+        .find_map(|name| letter.fields.mailboxes(name).into_iter().next())
+        .map(|mailbox| mailbox.address)
 }
 
 fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient: Option<&str>) -> Event {
@@ -40,7 +52,11 @@ fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient:
 
     let from = header.mailboxes("from").into_iter().next().or_else(|| header.mailboxes("sender").into_iter().next());
     let envelope_from = envelope.from.clone().filter(|from| !from.is_empty());
-    event.sender = from.as_ref().map(|from| from.address.clone()).or(envelope_from).map(|value| Handle { scheme: "email".into(), value });
+    event.sender = from
+        .as_ref()
+        .map(|from| from.address.clone())
+        .or(envelope_from)
+        .map(|value| Handle { scheme: "email".into(), value });
     event.sender_name = from.and_then(|from| from.name);
     event.recipient = recipient.map(str::to_owned);
     event.subject = header.text("subject");
@@ -49,7 +65,9 @@ fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient:
         event.text = Some(letter.body.text.clone());
         event.text_source = letter.body.source;
     }
-    event.language = header.keyword("content-language").filter(|tag| tag.len() <= 35 && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    event.language = header
+        .keyword("content-language")
+        .filter(|tag| tag.len() <= 35 && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
     event.message_id = message_id.clone();
     event.references = header.ids("references");
     event.in_reply_to = header.ids("in-reply-to").into_iter().next();
@@ -58,18 +76,21 @@ fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient:
     let candidates = candidates(letter, message_id.as_deref());
     let token = token(letter, recipient);
     fields_of(&mut event, letter, context);
-    event.flags = loops::flags(letter, envelope, &own_addresses(context), recipient).into_iter().map(str::to_owned).collect();
+    event.flags =
+        loops::flags(letter, envelope, &own_addresses(context), recipient).into_iter().map(str::to_owned).collect();
     match report {
         Some(report) => {
             event.flags.insert(0, "dsn".into());
             event.in_reply_to = report.original_id.clone().or(event.in_reply_to);
             event.status = Some(report.status);
-            let mut put = |name: &str, value: Option<String>| event.fields.extend(value.map(|value| (name.to_owned(), value)));
+            let mut put =
+                |name: &str, value: Option<String>| event.fields.extend(value.map(|value| (name.to_owned(), value)));
             put("final_recipient", report.final_recipient);
             put("status_code", report.code);
             put("diagnostic", report.diagnostic);
             let message_ids = report.original_id.into_iter().chain(candidates).collect();
-            event.threading = Threading::ExistingCorrespondence(Correspondence { token, message_ids: distinct(message_ids) });
+            event.threading =
+                Threading::ExistingCorrespondence(Correspondence { token, message_ids: distinct(message_ids) });
         }
         None => event.threading = Threading::Correspondence(Correspondence { token, message_ids: candidates }),
     }
@@ -85,7 +106,8 @@ fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient:
 
 fn fields_of(event: &mut Event, letter: &Letter<'_>, context: &Context) {
     let header = &letter.fields;
-    let list = |name: &str| header.mailboxes(name).into_iter().map(|mailbox| mailbox.address).collect::<Vec<_>>().join(", ");
+    let list =
+        |name: &str| header.mailboxes(name).into_iter().map(|mailbox| mailbox.address).collect::<Vec<_>>().join(", ");
     let sender = event.sender.as_ref().map(|sender| sender.value.clone()).unwrap_or_default();
     let mut put = |name: &str, value: String| {
         if !value.is_empty() {
@@ -102,11 +124,17 @@ fn fields_of(event: &mut Event, letter: &Letter<'_>, context: &Context) {
 
 /// RFC 8601 §5: only what our own border wrote counts, and of that the topmost.
 fn authentication_results(letter: &Letter<'_>, context: &Context) -> Option<String> {
-    let ours = &context.settings.iter().find(|setting| setting.name == "authserv_id").filter(|setting| !setting.value.is_empty())?.value;
+    let ours = &context
+        .settings
+        .iter()
+        .find(|setting| setting.name == "authserv_id")
+        .filter(|setting| !setting.value.is_empty())?
+        .value;
     let results = letter.fields.all("authentication-results");
-    let text = results.iter().map(|value| words::decode(value)).find(|text| {
-        text.split([';', ' ']).next().is_some_and(|id| id.eq_ignore_ascii_case(ours))
-    })?;
+    let text = results
+        .iter()
+        .map(|value| words::decode(value))
+        .find(|text| text.split([';', ' ']).next().is_some_and(|id| id.eq_ignore_ascii_case(ours)))?;
     Some(text.split_once(';').map(|(_, methods)| methods.trim().to_owned()).unwrap_or_default())
 }
 
@@ -131,12 +159,21 @@ fn distinct(ids: Vec<String>) -> Vec<String> {
 /// Our token as it travels in a plus address or in our header. Whether it is ours is the gateway's to check.
 fn token(letter: &Letter<'_>, recipient: Option<&str>) -> Option<String> {
     let header = |name: &str| letter.fields.mailboxes(name).into_iter().map(|mailbox| mailbox.address);
-    let addresses = recipient.map(str::to_owned).into_iter().chain(["delivered-to", "x-original-to", "to", "cc", "reply-to"].into_iter().flat_map(header));
+    let addresses = recipient
+        .map(str::to_owned)
+        .into_iter()
+        .chain(["delivered-to", "x-original-to", "to", "cc", "reply-to"].into_iter().flat_map(header));
     let in_address = addresses.into_iter().find_map(|address| {
         let local = address.rsplit_once('@')?.0.to_ascii_lowercase();
         local.split_once('+').map(|(_, suffix)| suffix.to_owned()).filter(|suffix| is_token(suffix))
     });
-    in_address.or_else(|| letter.fields.text("x-ventanilla-thread").map(|value| value.to_ascii_lowercase()).filter(|value| is_token(value)))
+    in_address.or_else(|| {
+        letter
+            .fields
+            .text("x-ventanilla-thread")
+            .map(|value| value.to_ascii_lowercase())
+            .filter(|value| is_token(value))
+    })
 }
 
 /// Payload, hyphen, sixteen characters of base32: what `signatures::token` issues.
@@ -152,5 +189,10 @@ fn is_token(text: &str) -> bool {
 /// The department whose code is the mailbox: `waste@…`, `waste+anything@…`.
 fn department(recipient: &str, context: &Context) -> Option<String> {
     let local = loops::bare(recipient).rsplit_once('@')?.0.to_owned();
-    context.profile.departments.iter().find(|department| department.code == local).map(|department| department.code.clone())
+    context
+        .profile
+        .departments
+        .iter()
+        .find(|department| department.code == local)
+        .map(|department| department.code.clone())
 }

@@ -44,7 +44,13 @@ pub struct Envelope {
 impl Envelope {
     /// Reads what a mail server or gateway says: brackets may be there, several recipients may stand in one value.
     pub fn new(from: Option<&str>, to: &[String]) -> Self {
-        let from = from.map(|from| if from.trim().trim_matches(['<', '>']).is_empty() { String::new() } else { fields::address(from).unwrap_or_default() });
+        let from = from.map(|from| {
+            if from.trim().trim_matches(['<', '>']).is_empty() {
+                String::new()
+            } else {
+                fields::address(from).unwrap_or_default()
+            }
+        });
         let mut all: Vec<String> = Vec::new();
         for address in to.iter().flat_map(|value| value.split([',', ' '])).filter_map(fields::address) {
             if !all.iter().any(|known| known.eq_ignore_ascii_case(&address)) && all.len() < 50 {
@@ -94,7 +100,11 @@ impl<'a> Letter<'a> {
             .collect();
         let mut faults = core::mem::take(&mut tree.faults);
         let top = tree.parts.into_iter().next();
-        let report_type = top.as_ref().filter(|top| top.media.name == "multipart/report").map(|top| top.media.lower("report-type")).unwrap_or_default();
+        let report_type = top
+            .as_ref()
+            .filter(|top| top.media.name == "multipart/report")
+            .map(|top| top.media.lower("report-type"))
+            .unwrap_or_default();
         let fields = top.map(|top| top.fields).unwrap_or_default();
         if fields.is_empty() {
             faults.push("no header");
@@ -102,7 +112,16 @@ impl<'a> Letter<'a> {
         if body.cut {
             faults.push("the text is longer than 1 MiB");
         }
-        Letter { fields, body, attachments: manifest.attachments, report_type, report_parts, flags: manifest.flags, hash: sha256(raw), faults }
+        Letter {
+            fields,
+            body,
+            attachments: manifest.attachments,
+            report_type,
+            report_parts,
+            flags: manifest.flags,
+            hash: sha256(raw),
+            faults,
+        }
     }
 
     /// A message a provider has taken apart. `hash` stands for its content where it has no id.
@@ -120,8 +139,15 @@ impl<'a> Letter<'a> {
     }
 
     /// Adds a file of a provider that takes messages apart itself, and what it says about the message.
-    pub fn add_file(&mut self, bytes: &[u8], name: Option<String>, content_type: Option<&str>, content_id: Option<String>) {
-        let media = content_type.map(|value| structure::Media::parse(value.as_bytes()).name).filter(|name| !name.is_empty());
+    pub fn add_file(
+        &mut self,
+        bytes: &[u8],
+        name: Option<String>,
+        content_type: Option<&str>,
+        content_id: Option<String>,
+    ) {
+        let media =
+            content_type.map(|value| structure::Media::parse(value.as_bytes()).name).filter(|name| !name.is_empty());
         if let Some(media) = media.as_deref().filter(|media| is_report_part(media)) {
             self.report_parts.push((media.to_owned(), bytes.get(..MAX_REPORT).unwrap_or(bytes).to_vec()));
         }
@@ -129,7 +155,12 @@ impl<'a> Letter<'a> {
             Some("text/calendar") => Some("calendar"),
             Some("application/ms-tnef") => Some("tnef"),
             Some("application/pgp-signature" | "application/pgp-encrypted") => Some("pgp"),
-            Some("application/pkcs7-mime" | "application/pkcs7-signature" | "application/x-pkcs7-mime" | "application/x-pkcs7-signature") => Some("smime"),
+            Some(
+                "application/pkcs7-mime"
+                | "application/pkcs7-signature"
+                | "application/x-pkcs7-mime"
+                | "application/x-pkcs7-signature",
+            ) => Some("smime"),
             _ => None,
         };
         if let Some(flag) = flag.filter(|flag| !self.flags.contains(flag)) {
@@ -143,7 +174,14 @@ impl<'a> Letter<'a> {
 fn is_report_part(media: &str) -> bool {
     matches!(
         media,
-        "message/delivery-status" | "message/global-delivery-status" | "message/feedback-report" | "message/disposition-notification" | "message/rfc822"
-            | "message/global" | "text/rfc822-headers" | "message/rfc822-headers" | "message/global-headers"
+        "message/delivery-status"
+            | "message/global-delivery-status"
+            | "message/feedback-report"
+            | "message/disposition-notification"
+            | "message/rfc822"
+            | "message/global"
+            | "text/rfc822-headers"
+            | "message/rfc822-headers"
+            | "message/global-headers"
     )
 }

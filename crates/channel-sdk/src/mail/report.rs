@@ -21,9 +21,23 @@ pub(crate) struct Report {
 
 /// How programs that know no RFC 3464 begin their subject.
 const BOUNCE_SUBJECTS: [&str; 17] = [
-    "undeliverable", "undelivered mail", "delivery status notification", "delivery failure", "delivery has failed", "failure notice", "returned mail",
-    "mail delivery failed", "mail delivery failure", "mail system error", "message status - undeliverable", "unzustellbar", "no se puede entregar",
-    "no se pudo entregar", "correo devuelto", "message non distribu", "mensagem n\u{e3}o entregue",
+    "undeliverable",
+    "undelivered mail",
+    "delivery status notification",
+    "delivery failure",
+    "delivery has failed",
+    "failure notice",
+    "returned mail",
+    "mail delivery failed",
+    "mail delivery failure",
+    "mail system error",
+    "message status - undeliverable",
+    "unzustellbar",
+    "no se puede entregar",
+    "no se pudo entregar",
+    "correo devuelto",
+    "message non distribu",
+    "mensagem n\u{e3}o entregue",
 ];
 
 /// The report a message is, if it is one.
@@ -44,13 +58,18 @@ pub(crate) fn read(letter: &Letter<'_>, envelope: &Envelope) -> Option<Report> {
 
 fn delivery(letter: &Letter<'_>) -> Report {
     let mut report = Report { original_id: original_id(letter), ..Report::default() };
-    let blocks = letter.report_parts.iter().filter(|(media, _)| media.ends_with("delivery-status")).flat_map(|(_, bytes)| blocks(bytes));
+    let blocks = letter
+        .report_parts
+        .iter()
+        .filter(|(media, _)| media.ends_with("delivery-status"))
+        .flat_map(|(_, bytes)| blocks(bytes));
     for block in blocks {
         if let Some(action) = block.keyword("action") {
             // The worst of several recipients decides.
             if report.status.is_empty() || action == "failed" {
                 report.status = action;
-                report.final_recipient = block.text("final-recipient").or_else(|| block.text("original-recipient")).map(after_type);
+                report.final_recipient =
+                    block.text("final-recipient").or_else(|| block.text("original-recipient")).map(after_type);
                 report.code = block.keyword("status");
                 report.diagnostic = block.text("diagnostic-code").map(after_type);
             }
@@ -63,24 +82,43 @@ fn delivery(letter: &Letter<'_>) -> Report {
 }
 
 fn complaint(letter: &Letter<'_>) -> Report {
-    let parts = || letter.report_parts.iter().filter(|(media, _)| media == "message/feedback-report").flat_map(|(_, bytes)| blocks(bytes));
+    let parts = || {
+        letter
+            .report_parts
+            .iter()
+            .filter(|(media, _)| media == "message/feedback-report")
+            .flat_map(|(_, bytes)| blocks(bytes))
+    };
     Report {
         status: "complaint".into(),
         original_id: original_id(letter),
-        final_recipient: parts().find_map(|block| block.text("original-rcpt-to")).and_then(|address| fields::address(&address)),
+        final_recipient: parts()
+            .find_map(|block| block.text("original-rcpt-to"))
+            .and_then(|address| fields::address(&address)),
         code: parts().find_map(|block| block.keyword("feedback-type")),
         diagnostic: None,
     }
 }
 
 fn receipt(letter: &Letter<'_>) -> Report {
-    let parts = || letter.report_parts.iter().filter(|(media, _)| media == "message/disposition-notification").flat_map(|(_, bytes)| blocks(bytes));
+    let parts = || {
+        letter
+            .report_parts
+            .iter()
+            .filter(|(media, _)| media == "message/disposition-notification")
+            .flat_map(|(_, bytes)| blocks(bytes))
+    };
     // `Disposition: manual-action/MDN-sent-manually; displayed`
     let disposition = parts().find_map(|block| block.text("disposition"));
-    let status = disposition.and_then(|text| text.split_once(';').map(|(_, kind)| kind.split(['/', ',']).next().unwrap_or_default().trim().to_ascii_lowercase()));
+    let status = disposition.and_then(|text| {
+        text.split_once(';')
+            .map(|(_, kind)| kind.split(['/', ',']).next().unwrap_or_default().trim().to_ascii_lowercase())
+    });
     Report {
         status: status.filter(|status| !status.is_empty()).unwrap_or_else(|| "displayed".into()),
-        original_id: parts().find_map(|block| block.ids("original-message-id").into_iter().next()).or_else(|| original_id(letter)),
+        original_id: parts()
+            .find_map(|block| block.ids("original-message-id").into_iter().next())
+            .or_else(|| original_id(letter)),
         final_recipient: parts().find_map(|block| block.text("final-recipient")).map(after_type),
         code: None,
         diagnostic: None,
@@ -90,15 +128,26 @@ fn receipt(letter: &Letter<'_>) -> Report {
 /// qmail, Exim, old Exchange: no report part. A null return path alone proves nothing (vacation replies have it too).
 fn bounce(letter: &Letter<'_>, envelope: &Envelope) -> Option<Report> {
     let failed = letter.fields.mailboxes("x-failed-recipients").into_iter().next().map(|mailbox| mailbox.address);
-    let from = letter.fields.mailboxes("from").into_iter().next().map(|mailbox| mailbox.address.to_ascii_lowercase()).unwrap_or_default();
-    let daemon = from.starts_with("mailer-daemon@") || from.starts_with("postmaster@") || from.starts_with("microsoftexchange");
-    let null_path = envelope.from.as_deref() == Some("") || letter.fields.raw("return-path").is_some_and(|path| path.as_slice() == b"<>");
+    let from = letter
+        .fields
+        .mailboxes("from")
+        .into_iter()
+        .next()
+        .map(|mailbox| mailbox.address.to_ascii_lowercase())
+        .unwrap_or_default();
+    let daemon =
+        from.starts_with("mailer-daemon@") || from.starts_with("postmaster@") || from.starts_with("microsoftexchange");
+    let null_path = envelope.from.as_deref() == Some("")
+        || letter.fields.raw("return-path").is_some_and(|path| path.as_slice() == b"<>");
     if !daemon && !null_path {
         return None;
     }
     let subject = letter.fields.text("subject").unwrap_or_default().to_lowercase();
     let qmail = letter.body.text.trim_start().starts_with("Hi. This is the qmail-send program");
-    if failed.is_none() && !qmail && !(BOUNCE_SUBJECTS.iter().any(|known| subject.starts_with(known)) && (daemon || null_path)) {
+    if failed.is_none()
+        && !qmail
+        && !(BOUNCE_SUBJECTS.iter().any(|known| subject.starts_with(known)) && (daemon || null_path))
+    {
         return None;
     }
     let delayed = subject.contains("delay") || subject.contains("warning");
@@ -114,7 +163,14 @@ fn bounce(letter: &Letter<'_>, envelope: &Envelope) -> Option<Report> {
 /// Of the returned message or of its header.
 fn original_id(letter: &Letter<'_>) -> Option<String> {
     let returned = letter.report_parts.iter().filter(|(media, _)| {
-        matches!(media.as_str(), "message/rfc822" | "message/global" | "text/rfc822-headers" | "message/rfc822-headers" | "message/global-headers")
+        matches!(
+            media.as_str(),
+            "message/rfc822"
+                | "message/global"
+                | "text/rfc822-headers"
+                | "message/rfc822-headers"
+                | "message/global-headers"
+        )
     });
     returned.flat_map(|(_, bytes)| fields::parse(bytes, true, &[]).0.ids("message-id")).next()
 }
@@ -122,7 +178,8 @@ fn original_id(letter: &Letter<'_>) -> Option<String> {
 fn id_in_text(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let line = line.trim_start_matches(['>', ' ', '\t']);
-        let value = line.get(..11).filter(|name| name.eq_ignore_ascii_case("message-id:")).and_then(|_| line.get(11..))?;
+        let value =
+            line.get(..11).filter(|name| name.eq_ignore_ascii_case("message-id:")).and_then(|_| line.get(11..))?;
         fields::message_ids(value.as_bytes()).into_iter().next()
     })
 }

@@ -38,7 +38,8 @@ pub(crate) struct Media {
 impl Media {
     pub(crate) fn parse(value: &[u8]) -> Self {
         let name = value.split(|byte| *byte == b';').next().unwrap_or_default();
-        let name: String = String::from_utf8_lossy(name).chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+        let name: String =
+            String::from_utf8_lossy(name).chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
         let name = name.to_ascii_lowercase();
         let valid = name.split_once('/').is_some_and(|(main, sub)| !main.is_empty() && !sub.is_empty());
         // `text` alone is what some old clients send for plain text.
@@ -87,9 +88,12 @@ pub(crate) fn parse(raw: &[u8]) -> Tree<'_> {
         if line.start < skip_to || !line.content.starts_with(b"--") {
             continue;
         }
-        let found = reader.open.iter().enumerate().rev().find_map(|(at, open)| {
-            multipart::delimiter(line.content, &open.boundary).map(|closing| (at, closing))
-        });
+        let found = reader
+            .open
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(at, open)| multipart::delimiter(line.content, &open.boundary).map(|closing| (at, closing)));
         let Some((at, closing)) = found else { continue };
         reader.close(line.start, if closing { at } else { at + 1 });
         if !closing {
@@ -121,7 +125,9 @@ impl<'a> Reader<'a> {
             self.fault("a header is too long");
         }
         let body = at + length;
-        let digest = parent.and_then(|parent| self.tree.parts.get(parent)).is_some_and(|part| part.media.name == "multipart/digest");
+        let digest = parent
+            .and_then(|parent| self.tree.parts.get(parent))
+            .is_some_and(|part| part.media.name == "multipart/digest");
         let mut media = fields.raw("content-type").map(|value| Media::parse(&value)).unwrap_or_default();
         if media.name.is_empty() {
             // RFC 2046 §5.1.5 and §5.2: the default depends on where it is.
@@ -132,7 +138,8 @@ impl<'a> Reader<'a> {
             parent.children.push(index);
         }
         let boundary = media.name.starts_with("multipart/").then(|| media.parameter("boundary")).flatten();
-        let boundary = boundary.map(|parameter| parameter.value.clone()).filter(|value| (1..=MAX_BOUNDARY).contains(&value.len()));
+        let boundary =
+            boundary.map(|parameter| parameter.value.clone()).filter(|value| (1..=MAX_BOUNDARY).contains(&value.len()));
         match boundary {
             Some(boundary) if self.open.len() < MAX_DEPTH => self.open.push(Open { boundary, part: index, body }),
             Some(_) => {
@@ -148,7 +155,9 @@ impl<'a> Reader<'a> {
     /// Ends the leaf, and the multiparts beyond the first `keep`, at the line that begins at `end`.
     fn close(&mut self, end: usize, keep: usize) {
         let last = end == self.raw.len();
-        let content = |raw: &'a [u8], start: usize| if last { raw.get(start..).unwrap_or_default() } else { between(raw, start, end) };
+        let content = |raw: &'a [u8], start: usize| {
+            if last { raw.get(start..).unwrap_or_default() } else { between(raw, start, end) }
+        };
         if let Some((part, start)) = self.leaf.take()
             && let Some(part) = self.tree.parts.get_mut(part)
         {
@@ -168,7 +177,12 @@ mod tests {
 
     fn shape(raw: &str) -> Vec<(String, Vec<usize>, String)> {
         let tree = parse(raw.as_bytes());
-        tree.parts.iter().map(|part| (part.media.name.clone(), part.children.clone(), String::from_utf8_lossy(part.body).into_owned())).collect()
+        tree.parts
+            .iter()
+            .map(|part| {
+                (part.media.name.clone(), part.children.clone(), String::from_utf8_lossy(part.body).into_owned())
+            })
+            .collect()
     }
 
     #[test]
@@ -195,7 +209,9 @@ mod tests {
         let raw = format!("Content-Type: multipart/mixed; boundary=x\n\n{}", "--x\n\na\n".repeat(10_000));
         let tree = parse(raw.as_bytes());
         assert_eq!((tree.parts.len(), tree.faults.as_slice()), (MAX_PARTS, ["more than 500 parts"].as_slice()));
-        let raw: String = (0..1_000).map(|level| format!("Content-Type: multipart/mixed; boundary=b{level}e\n\n--b{level}e\n")).collect();
+        let raw: String = (0..1_000)
+            .map(|level| format!("Content-Type: multipart/mixed; boundary=b{level}e\n\n--b{level}e\n"))
+            .collect();
         let tree = parse(raw.as_bytes());
         assert_eq!((tree.parts.len(), tree.faults.as_slice()), (MAX_DEPTH + 1, ["more than 32 levels"].as_slice()));
         let raw = "Content-Type: message/rfc822\n\n".repeat(100_000);

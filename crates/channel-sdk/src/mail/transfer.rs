@@ -157,8 +157,16 @@ mod tests {
     #[test]
     fn base64_survives_junk_and_stops_at_padding() {
         for (text, bytes) in [
-            ("aGVs\r\nbG8=", b"hello".as_slice()), ("aGVsbG8", b"hello"), ("aG!V s*bG8=", b"hello"), ("aGVsbG8=\r\n--\r\nfooter", b"hello"),
-            ("", b""), ("=", b""), ("a", b""), ("YQ==", b"a"), ("YQ", b"a"), ("YWI=", b"ab"),
+            ("aGVs\r\nbG8=", b"hello".as_slice()),
+            ("aGVsbG8", b"hello"),
+            ("aG!V s*bG8=", b"hello"),
+            ("aGVsbG8=\r\n--\r\nfooter", b"hello"),
+            ("", b""),
+            ("=", b""),
+            ("a", b""),
+            ("YQ==", b"a"),
+            ("YQ", b"a"),
+            ("YWI=", b"ab"),
         ] {
             assert_eq!(base64(text.as_bytes()), bytes, "{text:?}");
         }
@@ -173,14 +181,24 @@ mod tests {
         let text = "a\u{f1}o = 5 \u{20ac} \nFrom here\n.\nlong ".to_owned() + &"\u{e1}".repeat(90) + " \n";
         let encoded = encode_quoted_printable(&text);
         assert!(encoded.lines().all(|line| line.len() <= 76) && encoded.is_ascii());
-        assert_eq!(String::from_utf8(quoted_printable(encoded.as_bytes(), false)).unwrap().replace("\r\n", "\n"), text + "\n");
+        assert_eq!(
+            String::from_utf8(quoted_printable(encoded.as_bytes(), false)).unwrap().replace("\r\n", "\n"),
+            text + "\n"
+        );
     }
 
     #[test]
     fn quoted_printable_survives_bare_equal_signs() {
         for (text, bytes) in [
-            ("a=F1o", b"a\xf1o".as_slice()), ("a=f1o", b"a\xf1o"), ("1=2", b"1=2"), ("a= \r\nb", b"ab"), ("a=\nb", b"ab"), ("a=", b"a"), ("a=4", b"a=4"),
-            ("a \t\r\nb ", b"a\r\nb"), ("a=20\r\nb", b"a \r\nb"),
+            ("a=F1o", b"a\xf1o".as_slice()),
+            ("a=f1o", b"a\xf1o"),
+            ("1=2", b"1=2"),
+            ("a= \r\nb", b"ab"),
+            ("a=\nb", b"ab"),
+            ("a=", b"a"),
+            ("a=4", b"a=4"),
+            ("a \t\r\nb ", b"a\r\nb"),
+            ("a=20\r\nb", b"a \r\nb"),
         ] {
             assert_eq!(quoted_printable(text.as_bytes(), false), bytes, "{text:?}");
         }

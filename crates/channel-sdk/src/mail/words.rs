@@ -59,7 +59,8 @@ pub(crate) fn encode(text: &str) -> String {
             word.push(character);
         }
     }
-    let words: Vec<String> = words.iter().map(|word| format!("=?utf-8?B?{}?=", transfer::encode_base64(word.as_bytes()))).collect();
+    let words: Vec<String> =
+        words.iter().map(|word| format!("=?utf-8?B?{}?=", transfer::encode_base64(word.as_bytes()))).collect();
     words.join("\r\n ")
 }
 
@@ -72,7 +73,9 @@ fn pieces(value: &[u8]) -> Vec<Piece> {
             let blank = plain.iter().all(u8::is_ascii_whitespace);
             match pieces.last_mut() {
                 // RFC 2047 §6.2: white space between adjacent words is not shown.
-                Some(Piece::Encoded { charset: last, bytes: joined }) if blank && last.eq_ignore_ascii_case(&charset) && !is_stateful(&charset) => {
+                Some(Piece::Encoded { charset: last, bytes: joined })
+                    if blank && last.eq_ignore_ascii_case(&charset) && !is_stateful(&charset) =>
+                {
                     joined.extend(bytes);
                 }
                 last => {
@@ -114,9 +117,15 @@ fn word(text: &[u8]) -> Option<(String, Vec<u8>, &[u8])> {
     let [encoding, b'?', rest @ ..] = rest.get(end + 1..)? else { return None };
     // In Q a bare `?` should not occur, but does; the end mark decides.
     let end = rest.windows(2).position(|pair| pair == b"?=")?;
-    let end = if matches!(encoding, b'q' | b'Q') && rest.get(end + 2).is_some_and(u8::is_ascii_hexdigit) && rest.get(end + 3).is_some_and(u8::is_ascii_hexdigit) {
+    let end = if matches!(encoding, b'q' | b'Q')
+        && rest.get(end + 2).is_some_and(u8::is_ascii_hexdigit)
+        && rest.get(end + 3).is_some_and(u8::is_ascii_hexdigit)
+    {
         // `…?=41…`: an encoded byte after a bare question mark, unless no other end follows.
-        rest.get(end + 2..).and_then(|later| later.windows(2).position(|pair| pair == b"?=")).filter(|later| !rest.get(end + 2..end + 2 + later).is_some_and(|text| text.contains(&b' '))).map_or(end, |later| end + 2 + later)
+        rest.get(end + 2..)
+            .and_then(|later| later.windows(2).position(|pair| pair == b"?="))
+            .filter(|later| !rest.get(end + 2..end + 2 + later).is_some_and(|text| text.contains(&b' ')))
+            .map_or(end, |later| end + 2 + later)
     } else {
         end
     };
@@ -143,7 +152,10 @@ mod tests {
             ("=?utf-8?B?w7E=?=\t =?utf-8?Q?_x?= y", "\u{f1} x y"),
             ("=?iso-8859-1?Q?=F1?= =?utf-8?Q?=C3=B1?=", "\u{f1}\u{f1}"),
             ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=", "\u{30c6}\u{30b9}\u{30c8}"),
-            ("=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?= =?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=", "\u{30c6}\u{30b9}\u{30c8}\u{30c6}\u{30b9}\u{30c8}"),
+            (
+                "=?iso-2022-jp?B?GyRCJUYlOSVIGyhC?= =?ISO-2022-JP?B?GyRCJUYlOSVIGyhC?=",
+                "\u{30c6}\u{30b9}\u{30c8}\u{30c6}\u{30b9}\u{30c8}",
+            ),
             ("=?gb2312?B?xOO6ww==?=", "\u{4f60}\u{597d}"),
             ("Re: =?utf-8*es?Q?ca=C3=B1o?= roto", "Re: ca\u{f1}o roto"),
             ("a =?broken", "a =?broken"),

@@ -61,6 +61,13 @@ pub struct Admitted {
 /// Both are given back when the instance has finished.
 type Place = Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
 
+/// As the application's own component says it on hosts that leave `/healthz` to it.
+fn healthy() -> Response<OutBody> {
+    let mut response = text("{\"status\":\"ok\"}");
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 impl App {
     /// Answers one request. Never fails: whatever goes wrong is an answer.
     pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, client: SocketAddr) -> Response<OutBody>
@@ -68,7 +75,9 @@ impl App {
         B: Body<Data = Bytes> + Send + Unpin,
     {
         match request.uri().path() {
-            "/.well-known/spin/health" | "/healthz" => text("OK"),
+            "/.well-known/spin/health" => text("OK"),
+            // The process lives. Not asked of a component: one that is busy is no reason to restart all of them.
+            "/healthz" => healthy(),
             "/readyz" if self.stopping.load(Relaxed) => Problem::Stopping.response(),
             "/readyz" if self.router.find("/readyz").is_none() => text("OK"),
             "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {

@@ -32,6 +32,7 @@ pub struct Rows {
 
 /// Opens a connection with the settings durability rests on.
 pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
+    make_private(file);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -45,6 +46,16 @@ pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
     // Reads the schema, so that a file which is no database is found now.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+/// A new file is its owner's only: it holds what citizens said. SQLite gives its log and index the file's mode. If it can't be
+/// made, opening it says why.
+fn make_private(file: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(file));
 }
 
 /// Stops a statement that runs too long.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 pub(crate) use setup::connectors;
 use setup::{Connector, Setup};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,10 @@ use ventanilla_host::{Host, Options, Progress, logs};
 pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
     logs::init(if options.json { logs::Format::Json } else { logs::Format::Human }, "info");
     make_private(&data)?;
-    let listen = concrete(&options.listen)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    // First of all: a port in use is said at once, and port 0 is a real one before settings name the URL.
+    let listener = runtime.block_on(ventanilla_host::listen(&address(&options.listen)?.to_string()))?;
+    let listen = listener.local_addr().context("the listening socket has no address")?;
     let url = format!("http://{}", reachable(listen));
     let mut host_options = host_options(&options, &data, listen)?;
     let manifest = Manifest::load(&options.manifest, host_options.profile.as_deref())?;
@@ -37,7 +40,6 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
     setup.warnings.iter().for_each(|warning| notice(warning));
     test_aids(&options);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         let mut host = load(&host_options).await?;
         if setup.demo {
@@ -57,8 +59,12 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
         tenants.dedup();
         state.save(&data)?;
         let told = Told { url: &url, tenants: &tenants, connectors: &connectors, state: &state, data: &data };
-        let json = options.json;
-        host.serve(move |_| if json { told.machines() } else { told.people() }).await
+        if options.json {
+            told.machines()
+        } else {
+            told.people()
+        }
+        host.serve_listener(listener).await
     })
 }
 
@@ -114,17 +120,11 @@ fn outbound_via(text: &str) -> Result<String> {
     }
 }
 
-/// The address with a real port: settings name the URL, so it must be known before anything is loaded.
-fn concrete(listen: &str) -> Result<SocketAddr> {
-    let wrong = || {
+/// What --listen says; the first address of a name.
+fn address(listen: &str) -> Result<SocketAddr> {
+    listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
         failure(format!("--listen {listen:?} is not an address"), "write ADDRESS:PORT, e.g. --listen 127.0.0.1:3000")
-    };
-    let address = listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
-    if address.port() != 0 {
-        return Ok(address);
-    }
-    let taken = TcpListener::bind(address).with_context(|| format!("no free port on {address}"))?;
-    taken.local_addr().context("no free port")
+    })
 }
 
 /// Where this machine reaches a server that listens on all addresses.
@@ -237,7 +237,7 @@ mod tests {
             outbound_via("https://x:1").unwrap_err(),
             outbound_via("http://x").unwrap_err(),
             outbound_via("http://x:1/path").unwrap_err(),
-            concrete("3000").unwrap_err(),
+            address("3000").unwrap_err(),
         ] {
             assert!(error.to_string().starts_with("--"), "{error}");
         }
@@ -246,8 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn port_zero_becomes_a_free_port_and_all_addresses_become_this_machine() {
-        assert_ne!(concrete("127.0.0.1:0").unwrap().port(), 0);
+    fn all_addresses_become_this_machine() {
         assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
         assert_eq!(reachable("[::]:80".parse().unwrap()).to_string(), "[::1]:80");
         assert_eq!(reachable("192.0.2.1:80".parse().unwrap()).to_string(), "192.0.2.1:80");
