@@ -14,7 +14,11 @@ pub struct Mailgun;
 
 impl Guest for Mailgun {
     fn describe() -> Descriptor {
-        let route = |suffix: &str, purpose: &str| RouteSpec { methods: vec!["POST".into()], suffix: suffix.into(), purpose: purpose.into() };
+        let route = |suffix: &str, purpose: &str| RouteSpec {
+            methods: vec!["POST".into()],
+            suffix: suffix.into(),
+            purpose: purpose.into(),
+        };
         Descriptor {
             channel: "email".into(),
             vendor: "mailgun".into(),
@@ -26,7 +30,14 @@ impl Guest for Mailgun {
                 route("", "Route action forward(), fields taken apart by Mailgun"),
                 route("/events", "Webhooks: delivered, failed, complained …"),
             ],
-            capability: Capability { reply: true, reply_window_s: None, max_text: Some(render::MAX_TEXT), subject: true, can_start: true, attachments: false },
+            capability: Capability {
+                reply: true,
+                reply_window_s: None,
+                max_text: Some(render::MAX_TEXT),
+                subject: true,
+                can_start: true,
+                attachments: false,
+            },
             strength: Strength::Credential,
             // Messages have 25 MB at most; a form escapes them.
             max_body: 32 << 20,
@@ -52,11 +63,26 @@ impl Guest for Mailgun {
 }
 
 fn settings() -> Vec<SettingSpec> {
-    let spec = |name: &str, secret, required, description: &str| SettingSpec { name: name.into(), secret, required, description: description.into() };
+    let spec = |name: &str, secret, required, description: &str| SettingSpec {
+        name: name.into(),
+        secret,
+        required,
+        description: description.into(),
+    };
     vec![
         spec("signing_key", true, true, "The HTTP webhook signing key of the account; a list while it is changed."),
-        spec("addresses", false, false, "All mailboxes of the administration, as a list: mail from them is never answered by a machine."),
-        spec("authserv_id", false, false, "The name under which the own mail server writes Authentication-Results (RFC 8601); others are not believed."),
+        spec(
+            "addresses",
+            false,
+            false,
+            "All mailboxes of the administration, as a list: mail from them is never answered by a machine.",
+        ),
+        spec(
+            "authserv_id",
+            false,
+            false,
+            "The name under which the own mail server writes Authentication-Results (RFC 8601); others are not believed.",
+        ),
         spec("domain", false, false, "The sending domain at Mailgun, for replies."),
         spec("region", false, false, "`eu` for the European API; the American one if absent."),
         spec("from", false, false, "The mailbox that replies, e.g. info@city.example."),

@@ -11,9 +11,17 @@ pub(crate) const EU: &str = "api.eu.mailgun.net";
 pub(crate) const MAX_TEXT: u32 = 100_000;
 
 pub(crate) fn render(message: &Outgoing, context: &Context) -> Result<Vec<Call>, Refusal> {
-    let setting = |name: &str| context.settings.iter().find(|setting| setting.name == name).map(|setting| setting.value.trim()).filter(|value| !value.is_empty());
+    let setting = |name: &str| {
+        context
+            .settings
+            .iter()
+            .find(|setting| setting.name == name)
+            .map(|setting| setting.value.trim())
+            .filter(|value| !value.is_empty())
+    };
     let unsupported = |detail: &str| refusal(RefusalReason::Unsupported, detail);
-    let domain = setting("domain").ok_or_else(|| unsupported("replies are not set up: set `domain`, `from` and `api_key`"))?;
+    let domain =
+        setting("domain").ok_or_else(|| unsupported("replies are not set up: set `domain`, `from` and `api_key`"))?;
     if !context.secrets.iter().any(|name| name == "api_key") {
         return Err(unsupported("replies are not set up: set `api_key`"));
     }

@@ -13,11 +13,15 @@ pub(crate) fn authenticate(request: &Request, context: &Context) -> Authenticati
     }
     match checks(request) {
         Ok(checks) if !checks.is_empty() => Authentication::Check(checks),
-        Ok(_) if context.secrets.iter().any(|name| name == "token" || name == "basic") => Authentication::Refuse(refusal(
-            RefusalReason::MissingSignature,
-            "no credential: the mail server must send `Authorization` or X-Webhook-Secret",
-        )),
-        Ok(_) => Authentication::Unsigned("no credential is configured: set `token` or `basic`, and let the mail server send it".into()),
+        Ok(_) if context.secrets.iter().any(|name| name == "token" || name == "basic") => {
+            Authentication::Refuse(refusal(
+                RefusalReason::MissingSignature,
+                "no credential: the mail server must send `Authorization` or X-Webhook-Secret",
+            ))
+        }
+        Ok(_) => Authentication::Unsigned(
+            "no credential is configured: set `token` or `basic`, and let the mail server send it".into(),
+        ),
         Err(refusal) => Authentication::Refuse(refusal),
     }
 }
@@ -49,7 +53,9 @@ fn checks(request: &Request) -> Result<Vec<Check>, Refusal> {
             return Err(refusal(RefusalReason::BadSignature, "the authorization header is neither Bearer nor Basic"));
         }
     }
-    if let Some(value) = headers::single(&request.headers, SECRET_HEADER, MAX_CREDENTIAL)?.filter(|value| !value.is_empty()) {
+    if let Some(value) =
+        headers::single(&request.headers, SECRET_HEADER, MAX_CREDENTIAL)?.filter(|value| !value.is_empty())
+    {
         checks.push(check(Scheme::SharedSecret, "token", value, Encoding::Raw, SECRET_HEADER));
     }
     Ok(checks)

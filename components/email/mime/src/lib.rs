@@ -55,15 +55,36 @@ impl Guest for Mime {
 }
 
 fn settings() -> Vec<SettingSpec> {
-    let spec = |name: &str, secret, description: &str| SettingSpec { name: name.into(), secret, required: false, description: description.into() };
+    let spec = |name: &str, secret, description: &str| SettingSpec {
+        name: name.into(),
+        secret,
+        required: false,
+        description: description.into(),
+    };
     vec![
-        spec("token", true, "What the mail server sends as `Authorization: Bearer …` or in X-Webhook-Secret; a list while it is changed."),
+        spec(
+            "token",
+            true,
+            "What the mail server sends as `Authorization: Bearer …` or in X-Webhook-Secret; a list while it is changed.",
+        ),
         spec("basic", true, "`user:password`, for mail servers that can only do basic authentication."),
-        spec("addresses", false, "All mailboxes of the administration, as a list: mail from them is never answered by a machine."),
-        spec("authserv_id", false, "The name under which the own mail server writes Authentication-Results (RFC 8601); others are not believed."),
+        spec(
+            "addresses",
+            false,
+            "All mailboxes of the administration, as a list: mail from them is never answered by a machine.",
+        ),
+        spec(
+            "authserv_id",
+            false,
+            "The name under which the own mail server writes Authentication-Results (RFC 8601); others are not believed.",
+        ),
         spec("from", false, "The mailbox that replies, e.g. info@city.example."),
         spec("from_name", false, "Shown beside it; the administration's name if absent."),
-        spec("submit_url", false, "Where replies are posted as message/rfc822: infra/mail's relay or anything like it. Absent: no replies."),
+        spec(
+            "submit_url",
+            false,
+            "Where replies are posted as message/rfc822: infra/mail's relay or anything like it. Absent: no replies.",
+        ),
         spec("submit_token", true, "Sent there as `Authorization: Bearer …`."),
     ]
 }

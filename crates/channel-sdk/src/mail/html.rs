@@ -1,7 +1,5 @@
 //! HTML to plain text. The result is text and nothing else: no markup, no script, no address that was not shown.
 
-use mail_parser::decoders::html::add_html_token;
-
 /// Longer tags end at their first `>`, quoted or not: what comes in linear size is read in linear time.
 const MAX_TAG: usize = 16 * 1024;
 
@@ -216,6 +214,51 @@ fn attribute(tag: &str, wanted: &str) -> Option<String> {
     }
 }
 
+/// The named references of HTML 4 below U+0100 and the punctuation of office programs. (`mail-parser`'s own table finds nothing on 32-bit targets.)
+#[rustfmt::skip]
+const ENTITIES: [(&str, char); 144] = [
+    ("AElig", '\u{c6}'), ("Aacute", '\u{c1}'), ("Acirc", '\u{c2}'), ("Agrave", '\u{c0}'), ("Aring", '\u{c5}'),
+    ("Atilde", '\u{c3}'), ("Auml", '\u{c4}'), ("Ccedil", '\u{c7}'), ("Dagger", '\u{2021}'), ("ETH", '\u{d0}'),
+    ("Eacute", '\u{c9}'), ("Ecirc", '\u{ca}'), ("Egrave", '\u{c8}'), ("Euml", '\u{cb}'), ("Iacute", '\u{cd}'),
+    ("Icirc", '\u{ce}'), ("Igrave", '\u{cc}'), ("Iuml", '\u{cf}'), ("Ntilde", '\u{d1}'), ("OElig", '\u{152}'),
+    ("Oacute", '\u{d3}'), ("Ocirc", '\u{d4}'), ("Ograve", '\u{d2}'), ("Oslash", '\u{d8}'), ("Otilde", '\u{d5}'),
+    ("Ouml", '\u{d6}'), ("Prime", '\u{2033}'), ("Scaron", '\u{160}'), ("THORN", '\u{de}'), ("Uacute", '\u{da}'),
+    ("Ucirc", '\u{db}'), ("Ugrave", '\u{d9}'), ("Uuml", '\u{dc}'), ("Yacute", '\u{dd}'), ("Yuml", '\u{178}'),
+    ("aacute", '\u{e1}'), ("acirc", '\u{e2}'), ("acute", '\u{b4}'), ("aelig", '\u{e6}'), ("agrave", '\u{e0}'),
+    ("amp", '\u{26}'), ("apos", '\u{27}'), ("aring", '\u{e5}'), ("asymp", '\u{2248}'), ("atilde", '\u{e3}'),
+    ("auml", '\u{e4}'), ("bdquo", '\u{201e}'), ("brvbar", '\u{a6}'), ("bull", '\u{2022}'), ("ccedil", '\u{e7}'),
+    ("cedil", '\u{b8}'), ("cent", '\u{a2}'), ("copy", '\u{a9}'), ("curren", '\u{a4}'), ("dagger", '\u{2020}'),
+    ("darr", '\u{2193}'), ("deg", '\u{b0}'), ("divide", '\u{f7}'), ("eacute", '\u{e9}'), ("ecirc", '\u{ea}'),
+    ("egrave", '\u{e8}'), ("emsp", '\u{2003}'), ("ensp", '\u{2002}'), ("eth", '\u{f0}'), ("euml", '\u{eb}'),
+    ("euro", '\u{20ac}'), ("fnof", '\u{192}'), ("frac12", '\u{bd}'), ("frac14", '\u{bc}'), ("frac34", '\u{be}'),
+    ("ge", '\u{2265}'), ("gt", '\u{3e}'), ("harr", '\u{2194}'), ("hellip", '\u{2026}'), ("iacute", '\u{ed}'),
+    ("icirc", '\u{ee}'), ("iexcl", '\u{a1}'), ("igrave", '\u{ec}'), ("infin", '\u{221e}'), ("iquest", '\u{bf}'),
+    ("iuml", '\u{ef}'), ("laquo", '\u{ab}'), ("larr", '\u{2190}'), ("ldquo", '\u{201c}'), ("le", '\u{2264}'),
+    ("lrm", '\u{200e}'), ("lsaquo", '\u{2039}'), ("lsquo", '\u{2018}'), ("lt", '\u{3c}'), ("macr", '\u{af}'),
+    ("mdash", '\u{2014}'), ("micro", '\u{b5}'), ("middot", '\u{b7}'), ("minus", '\u{2212}'), ("nbsp", '\u{a0}'),
+    ("ndash", '\u{2013}'), ("ne", '\u{2260}'), ("not", '\u{ac}'), ("ntilde", '\u{f1}'), ("oacute", '\u{f3}'),
+    ("ocirc", '\u{f4}'), ("oelig", '\u{153}'), ("ograve", '\u{f2}'), ("ordf", '\u{aa}'), ("ordm", '\u{ba}'),
+    ("oslash", '\u{f8}'), ("otilde", '\u{f5}'), ("ouml", '\u{f6}'), ("para", '\u{b6}'), ("permil", '\u{2030}'),
+    ("plusmn", '\u{b1}'), ("pound", '\u{a3}'), ("prime", '\u{2032}'), ("quot", '\u{22}'), ("raquo", '\u{bb}'),
+    ("rarr", '\u{2192}'), ("rdquo", '\u{201d}'), ("reg", '\u{ae}'), ("rlm", '\u{200f}'), ("rsaquo", '\u{203a}'),
+    ("rsquo", '\u{2019}'), ("sbquo", '\u{201a}'), ("scaron", '\u{161}'), ("sect", '\u{a7}'), ("shy", '\u{ad}'),
+    ("sup1", '\u{b9}'), ("sup2", '\u{b2}'), ("sup3", '\u{b3}'), ("szlig", '\u{df}'), ("thinsp", '\u{2009}'),
+    ("thorn", '\u{fe}'), ("times", '\u{d7}'), ("trade", '\u{2122}'), ("uacute", '\u{fa}'), ("uarr", '\u{2191}'),
+    ("ucirc", '\u{fb}'), ("ugrave", '\u{f9}'), ("uml", '\u{a8}'), ("uuml", '\u{fc}'), ("yacute", '\u{fd}'),
+    ("yen", '\u{a5}'), ("yuml", '\u{ff}'), ("zwj", '\u{200d}'), ("zwnj", '\u{200c}'),
+];
+
+fn character(name: &str) -> Option<char> {
+    let Some(number) = name.strip_prefix('#') else {
+        return ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, character)| *character);
+    };
+    let number = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    Some(number.ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER))
+}
+
 /// Replaces character references.
 fn entities(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -229,7 +272,10 @@ fn entities(text: &str) -> String {
             .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '#'));
         rest = match (name, end) {
             (Some(name), Some(end)) => {
-                add_html_token(&mut out, format!("&{name};").as_bytes(), false);
+                match character(name) {
+                    Some(character) => out.push(character),
+                    None => out.extend(["&", name, ";"]),
+                }
                 after.get(end + 1..).unwrap_or_default()
             }
             _ => {

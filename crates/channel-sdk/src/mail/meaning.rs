@@ -94,6 +94,8 @@ fn event(letter: &Letter<'_>, envelope: &Envelope, context: &Context, recipient:
         }
         None => event.threading = Threading::Correspondence(Correspondence { token, message_ids: candidates }),
     }
+    // The public JSON has them as members of an object, in this order.
+    event.fields.sort();
     event.must_not_autorespond = !event.flags.is_empty();
     // What the content is says nothing about who may be answered.
     event.flags.extend(letter.flags.iter().map(|flag| (*flag).to_owned()));
