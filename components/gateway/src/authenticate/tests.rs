@@ -1,3 +1,5 @@
+//! What is checked, in which order, and that nothing passes by default.
+
 use super::*;
 use crate::fake::{NOW, SECRET, URL, check, descriptor, request, sign};
 use crate::settings::entry;

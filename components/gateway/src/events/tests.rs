@@ -1,3 +1,5 @@
+//! Events made fit for the store lose nothing but what no store can hold.
+
 use super::*;
 use crate::fake::{self, URL, descriptor, event};
 use channel_sdk::types::Location;

@@ -1,3 +1,5 @@
+//! The order of the pipeline, traced over a connector, a store and a host that are played.
+
 use super::*;
 use crate::fake::{Fake, NOW, SECRET, URL, event, sign};
 use crate::ports::Inbound;

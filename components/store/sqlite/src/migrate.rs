@@ -110,7 +110,7 @@ mod tests {
                     .collect::<Vec<_>>()
                     .join("\n");
                 assert!(code.trim_start().starts_with("CREATE "), "{name}: {code}");
-                assert!(code.lines().next().unwrap().contains(" IF NOT EXISTS "), "{name}: {code}");
+                assert!(code.trim_start().lines().next().unwrap().contains(" IF NOT EXISTS "), "{name}: {code}");
                 assert_eq!(code.matches("\n-- next").count(), 0);
             }
         }

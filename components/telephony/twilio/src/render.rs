@@ -60,10 +60,7 @@ pub(crate) fn render(message: &Outgoing, context: &Context) -> Result<Vec<Call>,
         url: literal(format!("https://{API_HOST}/2010-04-01/Accounts/{}/Calls.json", forms::encode_component(account))),
         headers: vec![
             CallHeader { name: "content-type".into(), value: literal("application/x-www-form-urlencoded".into()) },
-            CallHeader {
-                name: "authorization".into(),
-                value: vec![Part::Literal(b"Basic ".to_vec()), Part::Basic(credentials)],
-            },
+            CallHeader { name: "authorization".into(), value: vec![Part::Basic(credentials)] },
         ],
         body: literal(body),
         message_id_pointer: Some("/sid".into()),

@@ -65,7 +65,7 @@ pub fn mail(key: &str, from: &str, answers: &[&str]) -> Event {
 /// A message of a chat.
 pub fn chat(key: &str, conversation: &str) -> Event {
     Event {
-        sender: Some(handle("telegram", conversation)),
+        sender: Some(handle("messenger", conversation)),
         conversation_id: Some(conversation.into()),
         text: Some("hello".into()),
         threading: Threading::Key(conversation.into()),
