@@ -256,7 +256,7 @@ def real(desk):
 def missed_calls_are_cases(running):
     """Cancelled, unanswered, busy and refused: each of them a case of its own with somebody to call back."""
     cases = running.cases()
-    tasks = [task["kind"] for case in cases for task in running.case(case["reference"]).get("tasks", [])]
+    tasks = [task["task"] for case in cases for task in running.case(case["reference"]).get("tasks", [])]
     missed = [event for event in running.events() if event["kind"] == "call.missed"]
     ok = len(missed) == 4 and tasks.count("call_back") == 4 and len({event["case"]["reference"] for event in missed}) == 4
     print(json.dumps({"story": "real-missed-calls-are-cases", "ok": ok, "missed": len(missed), "tasks": tasks}), flush=True)

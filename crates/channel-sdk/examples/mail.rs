@@ -1,4 +1,4 @@
-//! Says what messages mean, one JSON line each: for comparing with other mail libraries (`tests/mail/compare.py`).
+//! Says what messages mean, one JSON line each: for comparing with other mail libraries (`tests/mail-reading/run.py`).
 //! Standard input: a length in decimal and a line feed, then that many bytes; again and again.
 
 use std::io::{Read as _, Write as _};
