@@ -10,6 +10,9 @@ const MAX_LINES: usize = 600;
 /// Folder names that are also words of the trade.
 const GENERIC: [&str; 8] = ["sip", "html", "mime", "imap", "form", "forms", "georeport", "activitypub"];
 
+/// Networks with a connector of their own that other providers carry as well: connectors may name them, the rest may not.
+const NETWORKS: [&str; 2] = ["telegram", "whatsapp"];
+
 /// Ends of names of files that people write.
 const WRITTEN: [&str; 12] = ["rs", "wit", "toml", "py", "js", "mjs", "sh", "cfg", "sql", "yaml", "yml", "xml"];
 
@@ -99,7 +102,9 @@ pub(super) fn vendor_names() -> Result<Vec<String>> {
         }
         let text = layout::read(&file)?;
         // A vendor may serve several channels: its name is at home in each of its folders.
-        let at_home = |leaf: &str| connectors.iter().any(|c| c.leaf == leaf && file.starts_with(&c.folder));
+        let at_home = |leaf: &str| {
+            connectors.iter().any(|c| (c.leaf == leaf || NETWORKS.contains(&leaf)) && file.starts_with(&c.folder))
+        };
         let mut seen = std::collections::BTreeSet::new();
         for connector in connectors
             .iter()
