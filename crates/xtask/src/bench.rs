@@ -12,9 +12,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Command::new(components::cargo()).current_dir(layout::root()).args([
             "build",
             "--release",
-            "--package",
+            "--workspace",
+            "--bin",
             "bench",
-            "--bins",
+            "--bin",
+            "native-intake",
         ]),
         "building the benchmark and the native rival",
     )?;

@@ -7,10 +7,13 @@ use std::process::Command;
 /// Builds the program.
 pub(crate) fn build_program() -> Result<()> {
     progress::run_visible(
+        // With the features of the whole workspace, as the tests have them: otherwise wasmtime is compiled once for the program
+        // and once for the tests, five minutes each.
         Command::new(components::cargo()).current_dir(layout::root()).args([
             "build",
             "--release",
-            "--package",
+            "--workspace",
+            "--bin",
             "ventanilla",
         ]),
         "building the program (the first time on a machine this takes minutes)",
