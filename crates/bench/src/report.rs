@@ -69,12 +69,13 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
     }
     writeln!(
         page,
-        "\nStorm: {} voice answers (p50 {} ms), {} others (p50 {} ms, p99 {} ms), no failure.\n",
+        "\nStorm: {} voice answers (p50 {} ms), {} others (p50 {} ms, p99 {} ms); not accepted: {}.\n",
         results.voice.latencies.len(),
         millis(results.voice.percentile(50.0)),
         results.other.latencies.len(),
         millis(results.other.percentile(50.0)),
         millis(results.other.percentile(99.0)),
+        results.voice.failures + results.other.failures,
     )?;
     writeln!(page, "| component | KiB |\n|---|---|")?;
     for (name, bytes) in &results.components {
