@@ -24,7 +24,7 @@ INSERT INTO intake (document, body) VALUES (?1, ?2) RETURNING json_object(
       'asked', json((SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
           'opened_at', a.opened_at, 'updated_at', a.updated_at)
         FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
-    FROM json_each(document, '$.events') p JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
+    FROM json_each(document, '$.events') p CROSS JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
       AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key')))";
 
 /// Fresh references drawn when all candidates are taken.
