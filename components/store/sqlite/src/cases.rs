@@ -21,10 +21,10 @@ SELECT json_object('summary', json(c.summary),
   'history', json((SELECT json_group_array(json_object('at', h.at, 'author', h.author, 'field', h.field, 'before', h.before,
       'after', h.after))
     FROM (SELECT * FROM history WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) h)))
-FROM case_rows c WHERE c.tenant = ?1 AND c.reference = ?2";
+FROM case_rows_2 c WHERE c.tenant = ?1 AND c.reference = ?2";
 
 /// The summary of the case a change was made to, for `RETURNING`.
-const SUMMARY: &str = "(SELECT c.summary FROM case_rows c WHERE c.tenant = ?1 AND c.reference = ?2)";
+const SUMMARY: &str = "(SELECT c.summary FROM case_rows_2 c WHERE c.tenant = ?1 AND c.reference = ?2)";
 
 /// Ten bare digits, or why not.
 pub(crate) fn bare(text: &str) -> Result<String, StoreError> {
@@ -52,7 +52,7 @@ fn author(name: &str) -> Result<Value, StoreError> {
 impl<C: Connect> SqliteStore<C> {
     pub(crate) async fn find(&self, tenant: String, query: Query, page: Page) -> Result<CasePage, StoreError> {
         let (before, limit) = (store::cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
-        let mut sql = String::from("SELECT c.id, c.summary FROM case_rows c WHERE c.tenant = ?1 AND c.id < ?2");
+        let mut sql = String::from("SELECT c.id, c.summary FROM case_rows_2 c WHERE c.tenant = ?1 AND c.id < ?2");
         let mut parameters: Vec<Value> = vec![tenant.into(), before.into(), (limit + 1).into()];
         let mut bind = |value: Value| {
             parameters.push(value);
@@ -216,7 +216,7 @@ impl<C: Connect> SqliteStore<C> {
     ) -> Result<Contact, StoreError> {
         let sql = format!(
             "INSERT INTO {view} (tenant, into_contact, other_contact, author, at) VALUES (?1, ?2, ?3, ?4, ?5) \
-             RETURNING (SELECT k.contact FROM contact_rows k WHERE k.tenant = ?1 AND k.id = ?2)"
+             RETURNING (SELECT k.contact FROM contact_rows_2 k WHERE k.tenant = ?1 AND k.id = ?2)"
         );
         let rows = self.rows(&sql, vec![tenant.into(), into.into(), other.into(), author(&by)?, at.into()]).await?;
         rows::contact(&store::json(rows.first().unwrap_or(&Row::default()), 0)?).map_err(row_error)

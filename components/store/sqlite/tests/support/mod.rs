@@ -28,6 +28,7 @@ pub struct Native {
     synchronous: &'static str,
     kept: Arc<Mutex<Vec<rusqlite::Connection>>>,
     statements: Arc<AtomicU64>,
+    steps: Arc<AtomicU64>,
     fault: Option<Fault>,
 }
 
@@ -48,6 +49,14 @@ pub fn kept(path: impl Into<PathBuf>, synchronous: &'static str) -> NativeStore 
     SqliteStore::new(Native { keep: true, synchronous, ..native(path) }, random)
 }
 
+/// A store on a file with one connection kept, and the steps SQLite's virtual machine takes for it.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn counted(path: impl Into<PathBuf>) -> (NativeStore, Arc<AtomicU64>) {
+    let native = Native { keep: true, synchronous: "OFF", ..native(path) };
+    let steps = native.steps.clone();
+    (SqliteStore::new(native, random), steps)
+}
+
 fn native(path: impl Into<PathBuf>) -> Native {
     Native {
         path: path.into(),
@@ -55,6 +64,7 @@ fn native(path: impl Into<PathBuf>) -> Native {
         synchronous: "FULL",
         kept: Arc::default(),
         statements: Arc::default(),
+        steps: Arc::default(),
         fault: None,
     }
 }
@@ -74,6 +84,7 @@ pub struct Connection {
     inner: RefCell<Option<rusqlite::Connection>>,
     keep: Option<Arc<Mutex<Vec<rusqlite::Connection>>>>,
     statements: Arc<AtomicU64>,
+    steps: Arc<AtomicU64>,
     fault: Option<Fault>,
 }
 
@@ -106,6 +117,7 @@ impl Connect for Native {
             inner: RefCell::new(Some(inner)),
             keep: self.keep.then(|| self.kept.clone()),
             statements: self.statements.clone(),
+            steps: self.steps.clone(),
             fault: self.fault,
         })
     }
@@ -125,7 +137,7 @@ impl Database for Connection {
             }
             _ => {}
         }
-        let answer = run(inner, sql, parameters);
+        let answer = run(inner, sql, parameters, &self.steps);
         if self.fault.is_some() {
             inner.progress_handler(0, None::<fn() -> bool>).map_err(text)?;
         }
@@ -133,7 +145,12 @@ impl Database for Connection {
     }
 }
 
-fn run(inner: &rusqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
+fn run(
+    inner: &rusqlite::Connection,
+    sql: &str,
+    parameters: Vec<Value>,
+    steps: &AtomicU64,
+) -> Result<Vec<Row>, DatabaseError> {
     use rusqlite::types::Value as Column;
     let mut statement = inner.prepare_cached(sql).map_err(text)?;
     let parameters = parameters.into_iter().map(|value| match value {
@@ -158,6 +175,9 @@ fn run(inner: &rusqlite::Connection, sql: &str, parameters: Vec<Value>) -> Resul
         };
         rows.push(Row((0..columns).map(value).collect::<Result<_, _>>().map_err(text)?));
     }
+    drop(answer);
+    let taken = statement.reset_status(rusqlite::StatementStatus::VmStep);
+    steps.fetch_add(u64::try_from(taken).unwrap_or(0), Ordering::SeqCst);
     Ok(rows)
 }
 
