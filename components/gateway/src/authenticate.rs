@@ -191,7 +191,7 @@ fn make_mac(mac: &Mac, settings: &Settings) -> Result<Vec<u8>, String> {
     sign(mac.scheme, &mac.key, &mac.message, mac.encoding, settings)
 }
 
-/// A MAC with the first, that is newest, value of a secret.
+/// A MAC or signature with the first, that is newest, value of a secret.
 pub(crate) fn sign(
     with: Scheme,
     key: &Key,
@@ -202,11 +202,11 @@ pub(crate) fn sign(
     let (keys, name) = keys(key, settings)?;
     match keys.first() {
         Some(Material::Secret(secret)) => {
-            let mac =
-                signatures::mac(scheme(with), secret, message).map_err(|why| format!("a MAC with {name}: {why}"))?;
-            Ok(signatures::encoding::encode(&mac, encoding(written)))
+            let tag = signatures::sign(scheme(with), secret, message)
+                .map_err(|why| format!("a signature with {name}: {why}"))?;
+            Ok(signatures::encoding::encode(&tag, encoding(written)))
         }
-        _ => Err("a MAC needs a secret".into()),
+        _ => Err("a signature needs a secret".into()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! caller might get wrong is refused rather than repaired: an empty key, a public key offered to a MAC, a tag of the wrong
 //! length, an algorithm named by the message. Comparisons of secrets and MACs take constant time.
 //!
-//! Asymmetric schemes are verification only; no private key comes near this crate.
+//! Of the asymmetric schemes all verify, and RSA signs ([`sign`]): for networks in which the administration has a key of its own.
 
 mod credential;
 pub mod digest;
@@ -190,6 +190,17 @@ pub fn mac(scheme: Scheme, secret: &[u8], message: &[u8]) -> Result<Vec<u8>, Mis
         Scheme::HmacSha256 => hmac::sha256(secret, message),
         Scheme::HmacSha512 => hmac::sha512(secret, message),
         _ => Err(Mismatch::Key("only the HMAC schemes can make a MAC; the others are for verification")),
+    }
+}
+
+/// Signs what we send: a MAC with a shared secret, or an RSA signature with a private key of ours (PEM).
+///
+/// # Errors
+/// When the scheme is one that we only verify, or the key is not of its kind.
+pub fn sign(scheme: Scheme, secret: &[u8], message: &[u8]) -> Result<Vec<u8>, Mismatch> {
+    match scheme {
+        Scheme::RsaPkcs1Sha256 => rsa_pkcs1::sign_sha256(Key::Secret(secret).secret()?, message),
+        scheme => mac(scheme, secret, message),
     }
 }
 
