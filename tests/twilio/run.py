@@ -213,6 +213,53 @@ def test_digits_and_speech_of_a_gather_become_inputs_of_the_same_case():
         checks.equal((event["text"], event["confidence"]), ("Hay basura en la calle", 0.91))
 
 
+def said(document):
+    return " ".join(node.firstChild.data for node in document.getElementsByTagName("Say") if node.firstChild)
+
+
+def asks_for_a_reference(call):
+    """A call that has come as far as the question for the case's reference."""
+    document = twiml(running().twilio().send("/voice", twilio.call(call)))
+    document = walk(call, document, Digits="1")
+    document = walk(call, document, SpeechResult="estado de mi expediente", Confidence="0.9")
+    checks.contains(said(document), "los diez dígitos de su número de expediente")
+    return document
+
+
+def test_a_mistyped_reference_is_told_and_asked_again_until_it_is_right():
+    owner = fresh()
+    twiml(running().twilio().send("/voice", twilio.call(owner)))
+    reference = of_call(owner)[0]["case"]["reference"]
+    digits = reference.replace("-", "")
+    call = fresh()
+    document = asks_for_a_reference(call)
+    # One wrong digit, two swapped, one missing: what fingers do.
+    at = next(at for at in range(9) if digits[at] != digits[at + 1])
+    swapped = digits[:at] + digits[at + 1] + digits[at] + digits[at + 2:]
+    for mistyped in (str((int(digits[0]) + 1) % 10) + digits[1:], swapped):
+        document = walk(call, document, Digits=mistyped)
+        checks.contains(said(document), "Ese número no es correcto", "los diez dígitos de su número de expediente")
+        checks.holds("registrado y pendiente" not in said(document), f"a state is told: {said(document)}")
+    document = walk(call, document, Digits=digits)
+    checks.contains(said(document), "Su expediente está registrado y pendiente de revisión")
+    events = of_call(call)
+    checks.equal(events[-1].get("dtmf"), digits, "what was keyed is stored")
+    own = {event["case"]["reference"] for event in events if event.get("case")}
+    checks.holds(reference not in own, "asking about a case does not put the call into it")
+    checks.equal([event["kind"] for event in running().case(reference)["events"]], ["call.started"], "the case asked about")
+
+
+def test_a_reference_that_stays_wrong_brings_the_caller_back_to_the_menu():
+    call = fresh()
+    document = asks_for_a_reference(call)
+    for _ in range(6):
+        document = walk(call, document, Digits="0000000001")
+        if "los diez dígitos" not in said(document):
+            break
+    checks.holds("los diez dígitos" not in said(document), "it is asked without end")
+    checks.holds(document.getElementsByTagName("Gather") or document.getElementsByTagName("Record"), "another way")
+
+
 def test_status_recording_and_transcription_join_the_case_of_the_call():
     call = fresh()
     account = running().twilio()
