@@ -29,19 +29,39 @@ pub(crate) fn guard(outcome: &Outcome, mut response: Response, allowed: &[String
     response
 }
 
-/// Makes a handshake's answer safe: it echoes what a stranger sent, so it is never something a browser would run.
+/// Makes a handshake's answer safe. It echoes what a stranger sent, so it is never something a browser would run, unless the
+/// connector has made a page of it: with a policy that lets nothing run which stands in the page. A form shown again because
+/// something in it is wrong keeps its 4xx; nothing is stored, so there is no other success than the handshake's own.
 pub(crate) fn handshake(mut response: Response) -> Response {
-    if !(200..300).contains(&response.status) {
+    if !(200..300).contains(&response.status) && !(400..500).contains(&response.status) {
         response.status = 200;
     }
     let mut response = clean(response);
+    let is_page =
+        response.headers.iter().any(|(name, value)| name == "content-security-policy" && lets_nothing_run(value));
     let harmless = |media_type: &str| {
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        matches!(essence.as_str(), "text/plain" | "application/json" | "application/octet-stream")
+        match essence.as_str() {
+            "text/plain" | "application/json" | "application/octet-stream" => true,
+            // RFC 6839 §3.1: data, whatever its vocabulary (JRD, ActivityStreams).
+            json if json.starts_with("application/") && json.ends_with("+json") => true,
+            "text/html" | "text/css" | "text/javascript" => is_page,
+            _ => false,
+        }
     };
     response.headers.retain(|(name, value)| name != "content-type" || harmless(value));
     add(&mut response, "content-type", || "text/plain; charset=utf-8".into());
     response
+}
+
+/// Whether a Content-Security-Policy (CSP Level 3) forbids what it does not name, and every script but files of this origin.
+fn lets_nothing_run(policy: &str) -> bool {
+    let is_closed = |directive: &str| {
+        let mut words = directive.split_ascii_whitespace();
+        let name = words.next().unwrap_or_default().to_ascii_lowercase();
+        !name.starts_with("script-src") || words.all(|source| matches!(source, "'self'" | "'none'"))
+    };
+    policy.starts_with("default-src 'none';") && policy.split(';').all(is_closed)
 }
 
 /// Drops what can't be sent, or what the host sets itself (RFC 9110 §7.6.1), and forbids sniffing and caching.
@@ -161,6 +181,32 @@ mod tests {
         let json = handshake(answer(200, &[("content-type", "application/json")], b"{}"));
         assert_eq!(header(&json, "content-type"), Some("application/json"));
         assert_eq!(handshake(answer(302, &[("location", "//evil")], b"")).status, 200);
+    }
+
+    #[test]
+    fn a_page_is_shown_if_its_policy_lets_nothing_in_it_run() {
+        let page = |status, policy: &str| {
+            handshake(answer(
+                status,
+                &[("content-type", "text/html; charset=utf-8"), ("content-security-policy", policy)],
+                b"<form>",
+            ))
+        };
+        let strict = page(422, "default-src 'none'; script-src 'self'; form-action 'self'");
+        assert_eq!((strict.status, header(&strict, "content-type")), (422, Some("text/html; charset=utf-8")));
+        assert_eq!(page(302, "default-src 'none'; ").status, 200);
+        assert_eq!(page(503, "default-src 'none'; ").status, 200);
+        for open in [
+            "",
+            "default-src 'self'",
+            "script-src 'self'",
+            "default-src 'none'; script-src 'unsafe-inline'",
+            "default-src 'none'; script-src *",
+            "default-src 'none'; script-src data:",
+            "default-src 'none'; script-src-elem 'self' https:",
+        ] {
+            assert_eq!(header(&page(200, open), "content-type"), Some("text/plain; charset=utf-8"), "{open}");
+        }
     }
 
     #[test]
