@@ -19,6 +19,8 @@ pub mod language;
 pub mod mail;
 pub mod menu;
 pub mod multipart;
+#[cfg(feature = "photo")]
+pub mod photo;
 pub mod phrases;
 pub mod reference;
 pub mod refusal;
