@@ -2,8 +2,8 @@
 //! default: no check, an absent secret, an undecodable tag and a fifth round are refusals.
 
 use channel_sdk::types::{
-    Authentication, Check, Context, Descriptor, Digest, DigestAlgorithm, Encoding, Handshake, Key, Lookup, Mac,
-    Refusal, RefusalReason, Request, Response, Scheme,
+    Authentication, Check, Context, Descriptor, Digest, DigestAlgorithm, Encoding, Fetched, Handshake, Key, Lookup,
+    Mac, Refusal, RefusalReason, Request, Response, Scheme,
 };
 use signatures::{Claim, Mismatch};
 
@@ -26,13 +26,15 @@ pub(crate) enum Proof {
 }
 
 /// A request that may be believed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Genuine {
     /// Scheme and key name.
     pub(crate) verified_by: String,
     pub(crate) nonce: Option<String>,
     /// Headers whose values stay out of the store.
     pub(crate) credentials: Vec<String>,
+    /// What was fetched to prove it: `translate` need not ask for it again.
+    pub(crate) fetched: Vec<Fetched>,
 }
 
 /// Asks the connector what to check, and checks it.
@@ -50,7 +52,13 @@ pub(crate) async fn prove<P: Ports>(
                 fetch::all(ports, descriptor, settings, &wanted, &mut fetched).await;
             }
             Authentication::Fetch(_) => return refused(RefusalReason::BadSignature, "the connector asked for nothing"),
-            answer => return decide(answer, settings, request),
+            answer => {
+                let mut proof = decide(answer, settings, request);
+                if let Proof::Genuine(genuine) = &mut proof {
+                    genuine.fetched = fetched;
+                }
+                return proof;
+            }
         }
     }
     refused(RefusalReason::BadSignature, "what proves the request could not be fetched in four rounds")
@@ -105,6 +113,7 @@ fn any(checks: &[Check], settings: &Settings, request: &Request) -> Result<Genui
                     nonce: check.nonce.clone().filter(|nonce| !nonce.is_empty()),
                     // Of every check: a header that carries a credential does so whichever check passed.
                     credentials: checks.iter().filter_map(|check| check.credential_header.clone()).collect(),
+                    fetched: Vec::new(),
                 });
             }
             Err((rank, refusal)) if worst.as_ref().is_none_or(|(known, _)| rank > *known) => {

@@ -33,11 +33,10 @@ pub(crate) fn descriptor() -> Descriptor {
             setting("region", false, false),
             setting("port", false, false),
         ],
-        routes: vec![RouteSpec {
-            methods: vec!["POST".into(), "GET".into()],
-            suffix: "/voice".into(),
-            purpose: "calls".into(),
-        }],
+        routes: vec![
+            RouteSpec { methods: vec!["POST".into(), "GET".into()], suffix: "/voice".into(), purpose: "calls".into() },
+            RouteSpec { methods: vec!["GET".into()], suffix: "/.well-known/who".into(), purpose: "names".into() },
+        ],
         capability: Capability {
             reply: false,
             reply_window_s: None,

@@ -17,3 +17,4 @@ mod request;
 mod response;
 mod settings;
 mod wasi;
+mod well_known;

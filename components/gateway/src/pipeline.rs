@@ -2,7 +2,7 @@
 //! translated before it is checked, and nothing is acknowledged before it is stored.
 
 use channel_sdk::types::{
-    Context, Descriptor, Event, Header, Lookup, Outcome, Receipt, Refusal, RefusalReason, Request, Response,
+    Context, Descriptor, Event, Fetched, Header, Lookup, Outcome, Receipt, Refusal, RefusalReason, Request, Response,
     Translation,
 };
 
@@ -12,7 +12,7 @@ use crate::outcome::RETRY_S;
 use crate::ports::{BodyError, Ports};
 use crate::request::{self, Head, Route};
 use crate::settings::{self, Entry, Problem, Settings};
-use crate::{describe, events, fetch, problem, replay, response};
+use crate::{describe, events, fetch, problem, replay, response, well_known};
 
 /// Seconds after which a fault of the configuration may have been repaired.
 const REPAIR_S: u32 = 60;
@@ -20,7 +20,9 @@ const REPAIR_S: u32 = 60;
 /// Serves one request.
 pub(crate) async fn serve<P: Ports>(ports: &P, head: &Head) -> Response {
     let descriptor = ports.describe();
-    let Some(route) = request::route(&head.target, &descriptor) else { return problem::no_such_route() };
+    let Some(route) = request::route(&head.target, &descriptor) else {
+        return response::clean(well_known::serve(ports, &descriptor, head).await);
+    };
     let variable = match ports.variable("settings").await {
         Ok(variable) => variable,
         Err(why) => return misconfigured(ports, &descriptor, &why),
@@ -161,7 +163,8 @@ pub(crate) struct Intake<'a, P> {
 }
 
 impl<P: Ports> Intake<'_, P> {
-    async fn take_in(&self, head: &Head, genuine: Genuine) -> Outcome {
+    async fn take_in(&self, head: &Head, mut genuine: Genuine) -> Outcome {
+        let fetched = core::mem::take(&mut genuine.fetched);
         let mut envelope = self.envelope(genuine);
         if self.ports.host_retries() {
             // The host has thrown away the instance in which a component trapped, and gives the request to this fresh one.
@@ -177,7 +180,7 @@ impl<P: Ports> Intake<'_, P> {
                 Err(error) => return self.failed(&error),
             }
         }
-        let (events, reason) = self.translate().await;
+        let (events, reason) = self.translate(fetched).await;
         self.record(envelope, events, reason).await
     }
 
@@ -193,8 +196,7 @@ impl<P: Ports> Intake<'_, P> {
     }
 
     /// What the request means, fit for the store; and why it is not fully understood, if so.
-    pub(crate) async fn translate(&self) -> (Vec<Event>, Option<String>) {
-        let mut fetched = Vec::new();
+    pub(crate) async fn translate(&self, mut fetched: Vec<Fetched>) -> (Vec<Event>, Option<String>) {
         for _ in 0..=authenticate::MAX_ROUNDS {
             match self.ports.translate(self.request, self.context, &fetched) {
                 Translation::Events(events) => return events::fit(events, self.settings, self.request),

@@ -46,7 +46,7 @@ pub(crate) async fn replay<P: Ports>(
         received_at: envelope.received_at,
     };
     let intake = Intake { ports, descriptor, settings, context: &context, request: &request };
-    let (events, reason) = intake.translate().await;
+    let (events, reason) = intake.translate(Vec::new()).await;
     match intake.record(envelope, events, reason.clone()).await {
         Outcome::Accepted(receipts) => answer(id, "accepted", None, &receipts),
         Outcome::Quarantined(receipts) => answer(id, "quarantined", reason.as_deref(), &receipts),

@@ -60,6 +60,12 @@ pub(crate) fn entry(variable: &str, tenant: &str) -> Result<Entry, Problem> {
     }
 }
 
+/// Every tenant that has settings, in the order of their names.
+pub(crate) fn entries(variable: &str) -> Vec<(String, Entry)> {
+    let all: Map<String, Value> = serde_json::from_str(variable).unwrap_or_default();
+    all.into_iter().filter_map(|(tenant, value)| Some((tenant, Entry(value.as_object()?.clone())))).collect()
+}
+
 impl Entry {
     /// What is declared, and whether it is there.
     pub(crate) fn status(&self, descriptor: &Descriptor) -> Vec<Status> {

@@ -274,6 +274,10 @@ fn what_a_connector_wants_to_read_is_fetched_and_given_to_it() {
         let headers = location.map(|to| ("Location".to_owned(), to.as_bytes().to_vec())).into_iter().collect();
         Ok(Inbound { status, headers, body: b"public".to_vec(), cut: false })
     };
+    world.translate = Box::new(|_, fetched| {
+        assert_eq!(fetched.len(), 1, "what proved the request is not fetched again to understand it");
+        Translation::Events(vec![event("e1")])
+    });
     world.sends.borrow_mut().extend([answer(302, Some("https://a.media.example/k")), answer(200, None)]);
     assert_eq!(world.serve_signed().status, 200);
     let sent = world.sent.borrow();
