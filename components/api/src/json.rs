@@ -1,6 +1,6 @@
 //! What the store knows as the JSON of the design. Absent members are omitted.
 
-use crate::bindings::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note};
+use crate::bindings::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
 use crate::bindings::log::{Disposition, Envelope, EnvelopeSummary, StoredEvent, Total};
 use channel_sdk::json::{case_status_name, event as event_json, format_instant, task_name};
 use channel_sdk::reference;
@@ -56,6 +56,7 @@ pub(crate) fn case_detail(detail: &CaseDetail) -> Value {
         .put("events", detail.events.iter().map(event).collect::<Vec<_>>())
         .put("notes", detail.notes.iter().map(note).collect::<Vec<_>>())
         .put("history", detail.history.iter().map(history).collect::<Vec<_>>())
+        .put("replies", detail.replies.iter().map(reply).collect::<Vec<_>>())
         .done()
 }
 
@@ -103,6 +104,30 @@ pub(crate) fn note(note: &Note) -> Value {
         .put("author", note.author.as_str())
         .put("text", note.text.as_str())
         .put("at", format_instant(note.at))
+        .done()
+}
+
+/// What is, or was, to be sent. An automatic acknowledgement has no text: its words are made when it is sent.
+fn reply(entry: &ReplyEntry) -> Value {
+    let state = match entry.state {
+        ReplyState::Queued => "queued",
+        ReplyState::Sent => "sent",
+        ReplyState::Failed => "failed",
+    };
+    let delivery = entry.delivery.as_ref();
+    Out::new()
+        .put("id", entry.id.as_str())
+        .put("connector", entry.connector.as_str())
+        .put("author", entry.author.as_str())
+        .maybe("text", Some(entry.text.as_str()).filter(|text| !text.is_empty()))
+        .put("automatic", entry.automatic)
+        .put("created_at", format_instant(entry.created_at))
+        .put("state", state)
+        .maybe("due_at", entry.due_at.map(format_instant))
+        .maybe("settled_at", entry.settled_at.map(format_instant))
+        .maybe("reason", entry.reason.as_deref())
+        .maybe("message_id", entry.message_id.as_deref())
+        .maybe("delivery", delivery.map(|(status, at)| json!({"status": status, "at": format_instant(*at)})))
         .done()
 }
 

@@ -1,6 +1,6 @@
 //! `openapi.json` says what the code does: routes, parameters, security and the members of every document.
 
-use crate::bindings::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note};
+use crate::bindings::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
 use crate::bindings::log::{Disposition, Envelope, EnvelopeSummary, StoredEvent, Total};
 use crate::routes::{Access, ROUTES};
 use crate::{json, probes};
@@ -174,6 +174,20 @@ fn full_case() -> CaseDetail {
             before: Some("new".into()),
             after: Some("open".into()),
         }],
+        replies: vec![ReplyEntry {
+            id: "o".into(),
+            connector: "c/v".into(),
+            author: "a".into(),
+            text: "t".into(),
+            automatic: false,
+            created_at: 0,
+            state: ReplyState::Sent,
+            due_at: Some(0),
+            settled_at: Some(0),
+            reason: Some("r".into()),
+            message_id: Some("m".into()),
+            delivery: Some(("read".into(), 0)),
+        }],
     }
 }
 
@@ -224,7 +238,7 @@ fn a_full_profile_is_described() {
             "place_required": true, "attributes": [{"code": "a", "datatype": "singlevaluelist", "required": true,
             "description": text, "datatype_description": "x", "values": [{"key": "k", "name": "n"}]}]}],
         "time_zone": "UTC0", "opening_hours": [{"weekday": 1, "opens": "09:00", "closes": "14:00"}],
-        "links": [{"rel": "home", "url": "https://ayuntamiento.example"}],
+        "links": [{"rel": "home", "url": "https://ayuntamiento.example"}], "acknowledge": true,
     });
     let read = parse_profile(&full).unwrap();
     check("Profile", &Value::Object(profile(&read)), true);

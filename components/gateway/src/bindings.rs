@@ -11,4 +11,4 @@ spin_sdk::wit_bindgen::generate!({
 });
 
 pub use ventanilla::channel::connector;
-pub use ventanilla::store::{directory, log};
+pub use ventanilla::store::{directory, log, outbox};

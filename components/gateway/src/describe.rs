@@ -21,12 +21,17 @@ pub(crate) async fn authorize<P: Ports>(ports: &P, headers: &[Header], tenant: &
         return Err(problem::retry_later("misconfigured", "The API is not configured", detail, 60));
     };
     let tokens = all.get(tenant).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let mut claims = headers.iter().filter(|header| header.name == "authorization");
-    let (Some(claim), None) = (claims.next(), claims.next()) else { return Err(refuse()) };
-    let Some(claimed) = bearer(&claim.value) else { return Err(refuse()) };
+    let Some(claimed) = bearer_of(headers) else { return Err(refuse()) };
     // Every token is compared, so that the time taken does not tell how many there are before the right one.
     let matches = tokens.filter(|token| !token.is_empty() && signatures::equal(token.as_bytes(), claimed)).count();
     if matches > 0 { Ok(()) } else { Err(refuse()) }
+}
+
+/// The bearer token of a request; none if there are several.
+pub(crate) fn bearer_of(headers: &[Header]) -> Option<&[u8]> {
+    let mut claims = headers.iter().filter(|header| header.name == "authorization");
+    let (Some(claim), None) = (claims.next(), claims.next()) else { return None };
+    bearer(&claim.value)
 }
 
 /// RFC 6750 §2.1; the scheme's case does not matter (RFC 9110 §11.1).

@@ -3,12 +3,13 @@
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context as TaskContext, Poll, Waker};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use channel_sdk::types::*;
 
 use crate::bindings::log::{Disposition, Envelope, StoreError};
+use crate::bindings::outbox::{Item, Queue, Settlement};
 use crate::pipeline;
 use crate::ports::{BodyError, Failure, Inbound, Outbound, Ports};
 use crate::request::Head;
@@ -92,6 +93,26 @@ pub(crate) fn event(key: &str) -> Event {
     }
 }
 
+pub(crate) fn outgoing() -> Outgoing {
+    Outgoing {
+        id: "out-1".into(),
+        case_reference: Some("482-109-3726".into()),
+        recipient: Handle { scheme: "phone".into(), value: "+34600111222".into() },
+        sender: None,
+        subject: None,
+        text: "The lamp is mended".into(),
+        language: None,
+        in_reply_to: None,
+        conversation_id: None,
+        thread_id: None,
+        references: vec![],
+        last_inbound_at: Some(NOW),
+        automatic: false,
+        answers: Some(Kind::Message),
+        now: NOW,
+    }
+}
+
 pub(crate) fn request(body: &[u8]) -> Request {
     Request {
         method: "POST".into(),
@@ -128,6 +149,7 @@ pub(crate) fn sign(body: &[u8]) -> Vec<u8> {
 }
 
 type Authenticate = dyn Fn(&Request, &[Fetched]) -> Authentication;
+type Render = dyn Fn(&Outgoing, &Context) -> Result<Vec<Call>, Refusal>;
 type Translate = dyn Fn(&Request, &[Fetched]) -> Translation;
 
 pub(crate) struct Fake {
@@ -149,6 +171,13 @@ pub(crate) struct Fake {
     pub(crate) trace: RefCell<Vec<&'static str>>,
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) outcome: RefCell<Option<Outcome>>,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) render: Box<Render>,
+    /// Items of the next claims.
+    pub(crate) outbox: RefCell<VecDeque<Vec<Item>>>,
+    pub(crate) settled: RefCell<Vec<(String, Settlement)>>,
+    pub(crate) settle_errors: RefCell<VecDeque<StoreError>>,
+    pub(crate) now: Cell<i64>,
 }
 
 impl Fake {
@@ -170,6 +199,12 @@ impl Fake {
             trace: RefCell::default(),
             lines: RefCell::default(),
             outcome: RefCell::default(),
+            descriptor: descriptor(),
+            render: Box::new(|_, _| Err(Refusal { reason: RefusalReason::Unsupported, detail: "no".into() })),
+            outbox: RefCell::default(),
+            settled: RefCell::default(),
+            settle_errors: RefCell::default(),
+            now: Cell::new(NOW),
         }
     }
 
@@ -205,7 +240,31 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
 
 impl Ports for Fake {
     fn describe(&self) -> Descriptor {
-        descriptor()
+        self.descriptor.clone()
+    }
+
+    fn render(&self, message: &Outgoing, context: &Context) -> Result<Vec<Call>, Refusal> {
+        self.called("render");
+        (self.render)(message, context)
+    }
+
+    async fn claim(&self, connector: &str, now: i64, until: i64, _: u32) -> Result<Vec<Item>, StoreError> {
+        assert!(connector == "telephony/acme" && until > now);
+        Ok(self.outbox.borrow_mut().pop_front().unwrap_or_default())
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        let queue = |connector: &str, due_at| Queue { connector: connector.into(), items: 1, due_at };
+        Ok(vec![queue("a/b", NOW), queue("c/d", NOW + 1)])
+    }
+
+    async fn settle(&self, id: &str, _: i64, settlement: Settlement) -> Result<(), StoreError> {
+        if let Some(error) = self.settle_errors.borrow_mut().pop_front() {
+            return Err(error);
+        }
+        self.called("settle");
+        self.settled.borrow_mut().push((id.to_owned(), settlement));
+        Ok(())
     }
 
     fn authenticate(&self, request: &Request, _: &Context, fetched: &[Fetched]) -> Authentication {
@@ -272,6 +331,7 @@ impl Ports for Fake {
 
     async fn variable(&self, name: &str) -> Result<String, Failure> {
         match name {
+            "courier_token" => Ok("courier".into()),
             "settings" => Ok(self.settings.clone()),
             "api_tokens" => Ok(r#"{"madrid": ["first", "second"], "sevilla": ["third"]}"#.into()),
             _ => Err("no such variable".into()),
@@ -292,7 +352,7 @@ impl Ports for Fake {
     }
 
     fn now(&self) -> i64 {
-        NOW
+        self.now.get()
     }
 
     fn host_retries(&self) -> bool {

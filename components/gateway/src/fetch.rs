@@ -11,6 +11,8 @@ use crate::authenticate::sign;
 use crate::ports::{Outbound, Ports};
 use crate::settings::Settings;
 
+/// One fetch. Voice providers wait 5 to 15 s for the whole answer.
+const FETCH_S: u64 = 5;
 const MAX_REDIRECTS: usize = 3;
 const MAX_FETCHES: usize = 16;
 const MAX_BYTES: u32 = 16 * 1024 * 1024;
@@ -64,6 +66,9 @@ async fn one<P: Ports>(
                 method: method.clone(),
                 authority: target.authority.clone(),
                 path_and_query: target.path_and_query.clone(),
+                plain: false,
+                body: Vec::new(),
+                seconds: FETCH_S,
                 headers: headers.iter().map(|(name, value, _)| (name.clone(), value.clone())).collect(),
                 max_bytes,
             })
@@ -119,18 +124,24 @@ pub(crate) fn fill(parts: &[Part], settings: &Settings) -> Result<(Vec<u8>, bool
     Ok((value, secret))
 }
 
-/// An `https` URL, taken apart.
+/// A URL, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Target {
-    authority: String,
+pub(crate) struct Target {
+    pub(crate) authority: String,
     host: String,
-    path_and_query: String,
+    pub(crate) path_and_query: String,
 }
 
 impl Target {
-    fn parse(url: &str) -> Result<Self, String> {
-        let rest = match url.split_at_checked(8) {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https://") => rest,
+    /// An `https` URL.
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        Self::parse_as("https://", url)
+    }
+
+    /// A URL that must begin with this.
+    pub(crate) fn parse_as(wanted: &str, url: &str) -> Result<Self, String> {
+        let rest = match url.split_at_checked(wanted.len()) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(wanted) => rest,
             _ => return Err("only https is fetched".into()),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -163,7 +174,8 @@ impl Target {
         }
     }
 
-    fn check(&self, hosts: &[String]) -> Result<(), String> {
+    /// Whether the host is one of these, and out in the world.
+    pub(crate) fn check(&self, hosts: &[String]) -> Result<(), String> {
         let listed = hosts.iter().any(|pattern| match pattern.strip_prefix("*.") {
             Some(domain) => self.host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
             None => pattern == "*" || pattern.eq_ignore_ascii_case(&self.host),

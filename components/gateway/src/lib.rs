@@ -3,6 +3,7 @@
 
 mod authenticate;
 mod bindings;
+mod deliver;
 mod describe;
 mod events;
 #[cfg(test)]

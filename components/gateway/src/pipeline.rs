@@ -12,7 +12,7 @@ use crate::outcome::RETRY_S;
 use crate::ports::{BodyError, Ports};
 use crate::request::{self, Head, Route};
 use crate::settings::{self, Entry, Problem, Settings};
-use crate::{describe, events, fetch, problem, replay, response, well_known};
+use crate::{deliver, describe, events, fetch, problem, replay, response, well_known};
 
 /// Seconds after which a fault of the configuration may have been repaired.
 const REPAIR_S: u32 = 60;
@@ -23,6 +23,9 @@ pub(crate) async fn serve<P: Ports>(ports: &P, head: &Head) -> Response {
     let Some(route) = request::route(&head.target, &descriptor) else {
         return response::clean(well_known::serve(ports, &descriptor, head).await);
     };
+    if route.tenant == "-" {
+        return response::clean(deliver::serve(ports, &descriptor, head, route.suffix).await);
+    }
     let variable = match ports.variable("settings").await {
         Ok(variable) => variable,
         Err(why) => return misconfigured(ports, &descriptor, &why),

@@ -2,11 +2,12 @@
 //! before it is checked, nothing acknowledged before it is stored) is tested without a sandbox.
 
 use channel_sdk::types::{
-    Authentication, Context, Descriptor, Event, Fetched, Lookup, Outcome, PublicCase, Receipt, Request, Response,
-    TenantProfile, Translation,
+    Authentication, Call, Context, Descriptor, Event, Fetched, Lookup, Outcome, Outgoing, PublicCase, Receipt, Refusal,
+    Request, Response, TenantProfile, Translation,
 };
 
 use crate::bindings::log::{Disposition, Envelope, StoreError};
+use crate::bindings::outbox::{Item, Queue, Settlement};
 
 /// A text that can't be had. For the log: no secret, no request data.
 pub(crate) type Failure = String;
@@ -28,7 +29,13 @@ pub(crate) struct Outbound {
     pub(crate) authority: String,
     pub(crate) path_and_query: String,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
+    /// Without TLS.
+    pub(crate) plain: bool,
+    pub(crate) body: Vec<u8>,
+    /// Of the answer.
     pub(crate) max_bytes: usize,
+    /// For the whole of it.
+    pub(crate) seconds: u64,
 }
 
 /// Its answer.
@@ -46,6 +53,7 @@ pub(crate) trait Ports {
     fn describe(&self) -> Descriptor;
     fn authenticate(&self, request: &Request, context: &Context, fetched: &[Fetched]) -> Authentication;
     fn translate(&self, request: &Request, context: &Context, fetched: &[Fetched]) -> Translation;
+    fn render(&self, message: &Outgoing, context: &Context) -> Result<Vec<Call>, Refusal>;
     fn acknowledge(&self, request: &Request, outcome: &Outcome, context: &Context) -> Response;
 
     async fn profile(&self, tenant: &str) -> Result<Option<TenantProfile>, StoreError>;
@@ -59,6 +67,10 @@ pub(crate) trait Ports {
     async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError>;
 
     async fn public_cases(&self, tenant: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError>;
+
+    async fn claim(&self, connector: &str, now: i64, until: i64, limit: u32) -> Result<Vec<Item>, StoreError>;
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError>;
+    async fn settle(&self, id: &str, at: i64, settlement: Settlement) -> Result<(), StoreError>;
 
     /// A variable of the component.
     async fn variable(&self, name: &str) -> Result<String, Failure>;

@@ -149,6 +149,16 @@ impl Settings {
         self.secrets.iter().find(|(known, _)| known == name).map_or(&[], |(_, values)| values)
     }
 
+    /// Values of all secrets.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().flat_map(|(_, values)| values).map(String::as_str)
+    }
+
+    /// A public setting.
+    pub(crate) fn public(&self, name: &str) -> Option<&str> {
+        self.public.iter().find(|setting| setting.name == name).map(|setting| setting.value.trim())
+    }
+
     /// What the connector may know.
     pub(crate) fn context(&self, profile: TenantProfile) -> Context {
         Context {
@@ -179,6 +189,7 @@ pub(crate) fn neutral_profile(tenant: &str) -> TenantProfile {
         time_zone: "UTC0".to_owned(),
         opening_hours: Vec::new(),
         links: Vec::new(),
+        acknowledge: false,
     }
 }
 

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use channel_sdk::types::{
-    Authentication, Context, Descriptor, Event, Fetched, Lookup, Outcome, PublicCase, Receipt, Request, Response,
-    TenantProfile, Translation,
+    Authentication, Call, Context, Descriptor, Event, Fetched, Lookup, Outcome, Outgoing, PublicCase, Receipt, Refusal,
+    Request, Response, TenantProfile, Translation,
 };
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode, Fields, Method, RequestOptions, Scheme};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
 use spin_sdk::wasip3::{clocks::monotonic_clock, spawn, wit_future, wit_stream};
 
 use crate::bindings::log::{self, Disposition, Envelope, StoreError};
+use crate::bindings::outbox::{self, Item, Queue, Settlement};
 use crate::bindings::{connector, directory};
 use crate::pipeline;
 use crate::ports::{BodyError, Failure, Inbound, Outbound, Ports};
@@ -25,8 +26,6 @@ use crate::request::Head;
 const SECOND: u64 = 1_000_000_000;
 /// A body that has not ended by then is given up. Providers hang up after 5 to 30 s.
 const BODY_NS: u64 = 30 * SECOND;
-/// One fetch. Voice providers wait 5 to 15 s for the whole answer.
-const FETCH_NS: u64 = 5 * SECOND;
 const CHUNK: usize = 64 * 1024;
 /// How long configuration is believed, in milliseconds.
 const FRESH_MS: i64 = 1000;
@@ -79,6 +78,10 @@ impl Ports for Wasi {
         connector::translate(request, context, fetched)
     }
 
+    fn render(&self, message: &Outgoing, context: &Context) -> Result<Vec<Call>, Refusal> {
+        connector::render(message, context)
+    }
+
     fn acknowledge(&self, request: &Request, outcome: &Outcome, context: &Context) -> Response {
         connector::acknowledge(request, outcome, context)
     }
@@ -126,6 +129,18 @@ impl Ports for Wasi {
         log::public_cases(tenant.to_owned(), lookup).await
     }
 
+    async fn claim(&self, connector: &str, now: i64, until: i64, limit: u32) -> Result<Vec<Item>, StoreError> {
+        outbox::claim(connector.to_owned(), now, until, limit).await
+    }
+
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        outbox::queues().await
+    }
+
+    async fn settle(&self, id: &str, at: i64, settlement: Settlement) -> Result<(), StoreError> {
+        outbox::settle(id.to_owned(), at, settlement).await
+    }
+
     async fn variable(&self, name: &str) -> Result<String, Failure> {
         let now = self.now();
         let known = CACHE.with(|cache| cache.variables.borrow().get(name).cloned());
@@ -155,7 +170,7 @@ impl Ports for Wasi {
     }
 
     async fn send(&self, request: Outbound) -> Result<Inbound, Failure> {
-        match within(FETCH_NS, send(request)).await {
+        match within(request.seconds * SECOND, send(request)).await {
             Some(answer) => answer,
             None => Err("no complete answer in time".into()),
         }
@@ -206,14 +221,33 @@ async fn send(request: Outbound) -> Result<Inbound, Failure> {
     let fields = Fields::from_list(&request.headers).map_err(|_| "a header can't be sent")?;
     let options = RequestOptions::new();
     // A host that can't set one says so; the limit over all of it holds anyway.
-    _ = options.set_connect_timeout(Some(FETCH_NS));
-    _ = options.set_first_byte_timeout(Some(FETCH_NS));
+    let limit = Some(request.seconds * SECOND);
+    _ = options.set_connect_timeout(limit);
+    _ = options.set_first_byte_timeout(limit);
     let (end, trailers) = wit_future::new(|| Ok(None));
-    drop(end);
-    let (outbound, _sent) = http::Request::new(fields, None, trailers, Some(options));
-    let method = if request.method == "POST" { Method::Post } else { Method::Get };
+    let (contents, writer) = if request.body.is_empty() {
+        (None, None)
+    } else {
+        let (writer, reader) = wit_stream::new();
+        (Some(reader), Some(writer))
+    };
+    let (outbound, _sent) = http::Request::new(fields, contents, trailers, Some(options));
+    let method = match request.method.as_str() {
+        "GET" => Method::Get,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        _ => Method::Post,
+    };
     outbound.set_method(&method).map_err(|()| "the method can't be sent")?;
-    outbound.set_scheme(Some(&Scheme::Https)).map_err(|()| "https can't be used")?;
+    let (scheme, body) = (if request.plain { Scheme::Http } else { Scheme::Https }, request.body);
+    outbound.set_scheme(Some(&scheme)).map_err(|()| "the scheme can't be used")?;
+    spawn(async move {
+        if let Some(mut writer) = writer {
+            writer.write_all(body).await;
+        }
+        _ = end.write(Ok(None)).await;
+    });
     outbound.set_authority(Some(&request.authority)).map_err(|()| "the host name can't be used")?;
     outbound.set_path_with_query(Some(&request.path_and_query)).map_err(|()| "the path can't be used")?;
     let answer = spin_sdk::wasip3::http::client::send(outbound).await.map_err(|error| match error {

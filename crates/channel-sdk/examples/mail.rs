@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         time_zone: String::new(),
         opening_hours: vec![],
         links: vec![],
+        acknowledge: false,
     };
     let context = Context { tenant: "t".into(), public_url: String::new(), settings: vec![], secrets: vec![], profile };
     let mut output = std::io::stdout().lock();

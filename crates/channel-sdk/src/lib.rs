@@ -3,6 +3,7 @@
 //! Admission rule: code is here because at least two connectors (or a connector and the gateway) use it. Nothing here
 //! does I/O, reads a clock or draws a random number.
 
+pub mod acknowledgement;
 pub mod answer;
 pub mod batch;
 #[doc(hidden)]

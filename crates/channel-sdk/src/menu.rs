@@ -193,6 +193,7 @@ mod tests {
             time_zone: String::new(),
             opening_hours: vec![],
             links: vec![],
+            acknowledge: false,
         }
     }
 

@@ -70,6 +70,7 @@ mod tests {
             time_zone: time_zone.into(),
             opening_hours,
             links: vec![],
+            acknowledge: false,
         }
     }
 

@@ -92,6 +92,7 @@ pub fn document(
         Some(id) => id.clone(),
         None => ids::uuid_v7(envelope.received_at, random).map_err(IntakeError::Random)?,
     };
+    let acknowledgeable = events.iter().any(|event| acknowledgeable(event, channel));
     let head = json!({
         "id": id,
         "known": envelope.id.is_some(),
@@ -107,8 +108,10 @@ pub fn document(
         "binding": nonce.map(|_| binding(&envelope)),
         "disposition": name,
         "reason": reason.map(escape),
+        "acknowledgeable": i32::from(acknowledgeable),
     });
-    let events: Result<Vec<Value>, _> = events.iter().map(|event| entry(event, envelope.received_at, random)).collect();
+    let events: Result<Vec<Value>, _> =
+        events.iter().map(|event| entry(event, channel, envelope.received_at, random)).collect();
     let document = json!({"envelope": head, "events": events?}).to_string();
     Ok(Intake { document, body: envelope.body })
 }
@@ -137,12 +140,34 @@ pub fn wakes(event: &Event) -> bool {
     content && !event.flags.iter().any(|flag| flag == "echo")
 }
 
+/// Whether a machine may answer it (RFC 3834 §2): somebody wrote to us alone, and nothing says that a machine wrote or that no
+/// machine is to answer. Telephones, forms and Open311 are answered at once.
+pub fn acknowledgeable(event: &Event, channel: &str) -> bool {
+    const MACHINES: [&str; 9] = [
+        "auto_submitted",
+        "bulk",
+        "suppress",
+        "dsn",
+        "echo",
+        "null_return_path",
+        "daemon_sender",
+        "own_address",
+        "not_addressed",
+    ];
+    event.kind == Kind::Message
+        && !["telephony", "forms", "open311"].contains(&channel)
+        && !event.must_not_autorespond
+        && !event.flags.iter().any(|flag| MACHINES.contains(&flag.as_str()))
+        && matches!(event.threading, Threading::Key(_) | Threading::Correspondence(_))
+        && sender(event).is_some()
+}
+
 /// An id of a message that can identify one: not blank, not `<>`.
 fn identifies(id: &str) -> bool {
     !id.trim_matches(|character: char| character.is_whitespace() || "<>\0".contains(character)).is_empty()
 }
 
-fn entry(event: &Event, received_at: i64, random: Random) -> Result<Value, IntakeError> {
+fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Result<Value, IntakeError> {
     if event.idempotency_key.is_empty() {
         return Err(IntakeError::Invalid(
             "an event has an empty idempotency key: the connector must give each a stable one".into(),
@@ -192,6 +217,9 @@ fn entry(event: &Event, received_at: i64, random: Random) -> Result<Value, Intak
             put("task_scheme", escape(&handle.scheme).into());
             put("task_handle", escape(&handle.value).into());
         }
+    }
+    if acknowledgeable(event, channel) {
+        put("acknowledgement", id()?.into());
     }
     put("search", search(event).into());
     if event.kind == Kind::CallEnded {

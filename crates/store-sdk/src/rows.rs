@@ -6,7 +6,7 @@ use channel_sdk::types::{CaseState, CaseStatus, Event, Handle, Header, Outgoing,
 use channel_sdk::{json, reference};
 use serde_json::Value;
 
-use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note};
+use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
 use crate::intake::{ATTRIBUTES, FIELDS};
 use crate::log::StoredEvent;
 use crate::text::{unescape, unhex};
@@ -195,7 +195,50 @@ pub fn note(row: &Value) -> Read<Note> {
     })
 }
 
-/// A case with everything: `{"summary": …, "events": [{"seq": 1, "row": …}], "notes": […], "history": […]}`.
+/// Something sent or to be sent, with what the provider has reported about it: `reports` is a list of `{"status": …, "at": …}`.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn reply(row: &Value) -> Read<ReplyEntry> {
+    let state = match needed(row, "state")?.as_str() {
+        "queued" => ReplyState::Queued,
+        "sent" => ReplyState::Sent,
+        "failed" => ReplyState::Failed,
+        _ => return Err(missing("state")),
+    };
+    // The statuses are members of events' JSON, which is not escaped.
+    let report = |row: &Value| Ok((row.get("status").and_then(Value::as_str).map(str::to_owned), instant(row, "at")?));
+    let reports = list(row, "reports", report)?;
+    Ok(ReplyEntry {
+        id: needed(row, "id")?,
+        connector: needed(row, "connector")?,
+        author: needed(row, "author")?,
+        text: needed(row, "text")?,
+        automatic: truth(row, "automatic"),
+        created_at: instant(row, "created_at")?,
+        state,
+        due_at: number(row, "due_at").filter(|_| state == ReplyState::Queued),
+        settled_at: number(row, "settled_at").filter(|_| state != ReplyState::Queued),
+        reason: text(row, "reason"),
+        message_id: text(row, "message_id"),
+        delivery: furthest(reports.into_iter().filter_map(|(status, at)| Some((status?, at)))),
+    })
+}
+
+/// The report that says most, whatever the order in which they came; of equal ones the first.
+fn furthest(reports: impl Iterator<Item = (String, i64)>) -> Option<(String, i64)> {
+    let rank = |word: &str| match word.to_ascii_lowercase().as_str() {
+        "read" | "seen" | "opened" | "clicked" | "played" => 4,
+        "failed" | "undelivered" | "bounced" | "rejected" | "dropped" => 3,
+        "delivered" => 2,
+        "sent" => 1,
+        _ => 0,
+    };
+    reports.reduce(|best, next| if rank(&next.0) > rank(&best.0) { next } else { best })
+}
+
+/// A case with everything: `{"summary": …, "events": [{"seq": 1, "row": …}], "notes": […], "history": […], "replies": […]}`.
 ///
 /// # Errors
 ///
@@ -219,6 +262,7 @@ pub fn detail(row: &Value) -> Read<CaseDetail> {
                 after: text(row, "after"),
             })
         })?,
+        replies: list(row, "replies", reply)?,
     })
 }
 

@@ -4,7 +4,7 @@ use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProf
 
 use crate::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
 use crate::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
-use crate::outbox::{Item, Settlement};
+use crate::outbox::{Item, Queue, Settlement};
 
 /// Every function of `ventanilla:store`, as documented in `wit/store`. What is written once against it (the store suite)
 /// runs natively and against a component.
@@ -92,6 +92,7 @@ pub trait Store {
         lease_until: Instant,
         limit: u32,
     ) -> Result<Vec<Item>, StoreError>;
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError>;
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError>;
 }
 
@@ -108,7 +109,7 @@ macro_rules! export_store {
                 Disposition, Envelope, EnvelopePage, Event, EventPage, Instant, Lookup, Page, PublicCase, Receipt, StoreError,
                 Total,
             };
-            use $crate::outbox::{Item, Settlement};
+            use $crate::outbox::{Item, Queue, Settlement};
             use $crate::directory::TenantProfile;
 
             struct Provider;
@@ -235,6 +236,9 @@ macro_rules! export_store {
                     limit: u32,
                 ) -> Result<Vec<Item>, StoreError> {
                     $store.claim(connector, now, lease_until, limit).await
+                }
+                async fn queues() -> Result<Vec<Queue>, StoreError> {
+                    $store.queues().await
                 }
                 async fn settle(id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
                     $store.settle(id, at, settlement).await

@@ -20,7 +20,18 @@ SELECT json_object('summary', json(c.summary),
     FROM (SELECT * FROM notes WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) n)),
   'history', json((SELECT json_group_array(json_object('at', h.at, 'author', h.author, 'field', h.field, 'before', h.before,
       'after', h.after))
-    FROM (SELECT * FROM history WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) h)))
+    FROM (SELECT * FROM history WHERE tenant = c.tenant AND case_id = c.id ORDER BY seq) h)),
+  'replies', json((SELECT json_group_array(json_object('id', o.id, 'connector', o.connector, 'author', o.author, 'text', o.text,
+      'automatic', o.automatic, 'created_at', o.created_at, 'state', o.state, 'due_at', o.due_at, 'settled_at', o.settled_at,
+      'reason', o.reason, 'message_id', o.message_id,
+      'reports', json((SELECT json_group_array(json_object('status', r.json ->> 'status', 'at', r.received_at))
+        FROM (SELECT seq, received_at, json FROM events INDEXED BY events_by_message
+            WHERE tenant = o.tenant AND message_id = o.message_id AND kind = 'status'
+          UNION SELECT seq, received_at, json FROM events INDEXED BY events_by_case
+            WHERE tenant = o.tenant AND case_id = o.case_id AND kind = 'status' AND json ->> 'in_reply_to' = o.message_id
+          ORDER BY seq) r))))
+    FROM (SELECT * FROM (SELECT * FROM outbox INDEXED BY outbox_by_case WHERE tenant = c.tenant AND case_id = c.id
+      ORDER BY seq DESC LIMIT 500) ORDER BY seq) o)))
 FROM case_rows_2 c WHERE c.tenant = ?1 AND c.reference = ?2";
 
 /// The summary of the case a change was made to, for `RETURNING`.

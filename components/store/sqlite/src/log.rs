@@ -14,7 +14,7 @@ use crate::store::{self, cut, limit, no_random};
 
 /// Writes everything and answers with the envelope's id and the receipts, all in one statement.
 const INTAKE: &str = "\
-INSERT INTO intake (document, body) VALUES (?1, ?2) RETURNING json_object(
+INSERT INTO intake_answered (document, body) VALUES (?1, ?2) RETURNING json_object(
   'envelope', coalesce((SELECT n.envelope FROM nonces n WHERE n.tenant = document ->> '$.envelope.tenant'
       AND n.connector = document ->> '$.envelope.connector' AND n.nonce = document ->> '$.envelope.nonce'
       AND NOT (document ->> '$.envelope.known')),

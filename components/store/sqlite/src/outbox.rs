@@ -2,7 +2,7 @@
 
 use channel_sdk::types::Instant;
 use store_sdk::log::StoreError;
-use store_sdk::outbox::{Item, Settlement};
+use store_sdk::outbox::{Item, Queue, Settlement};
 use store_sdk::rows::{self, Answer};
 use store_sdk::text::{escape, unescape};
 
@@ -21,7 +21,13 @@ WHERE seq IN (
   ORDER BY q.automatic, q.place, q.due_at, q.seq LIMIT ?3)
 RETURNING seq, id, tenant, connector, text, automatic, attempts, due_at,
   (SELECT c.reference FROM cases c WHERE c.id = outbox.case_id),
-  (SELECT v.event FROM event_rows v WHERE v.seq = outbox.event)";
+  (SELECT v.event FROM event_rows v WHERE v.seq = outbox.event), created_at,
+  coalesce((SELECT p.done FROM outbox_progress p WHERE p.id = outbox.id), 0)";
+
+/// By the partial index of what is queued.
+const QUEUES: &str = "\
+SELECT connector, count(*), min(max(due_at, coalesce(leased_until, due_at))) FROM outbox WHERE state = 'queued'
+GROUP BY connector ORDER BY connector";
 
 impl<C: Connect> SqliteStore<C> {
     pub(crate) async fn lease(
@@ -40,10 +46,27 @@ impl<C: Connect> SqliteStore<C> {
         rows.iter().map(|row| item(row, now)).collect()
     }
 
+    pub(crate) async fn waiting(&self) -> Result<Vec<Queue>, StoreError> {
+        let rows = self.rows(QUEUES, Vec::new()).await?;
+        let queue = |row: &Row| Queue {
+            connector: row.text(0).unwrap_or_default().to_owned(),
+            items: row.integer(1).and_then(|items| u32::try_from(items).ok()).unwrap_or(u32::MAX),
+            due_at: row.integer(2).unwrap_or(0),
+        };
+        Ok(rows.iter().map(queue).collect())
+    }
+
     pub(crate) async fn conclude(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
         let (state, due, message_id, reason) = match settlement {
             Settlement::Sent(message_id) => ("sent", None, message_id, None),
             Settlement::Retry((due, reason)) => ("queued", Some(due), None, Some(reason)),
+            Settlement::Resume(resumption) => {
+                // Before the item is free again: whoever claims it next must know.
+                let sql = "INSERT INTO outbox_progress (id, done) VALUES (?1, ?2) \
+                           ON CONFLICT DO UPDATE SET done = max(done, excluded.done)";
+                self.rows(sql, vec![id.as_str().into(), i64::from(resumption.done).into()]).await?;
+                ("queued", Some(resumption.at), resumption.message_id, Some(resumption.reason))
+            }
             Settlement::Failed(reason) => ("failed", None, None, Some(reason)),
         };
         // What was sent stays sent, whatever a second courier says afterwards.
@@ -79,5 +102,7 @@ fn item(row: &Row, now: Instant) -> Result<Item, StoreError> {
         connector: text(3),
         message: rows::outgoing(answer, &event).map_err(row_error)?,
         attempt: row.integer(6).and_then(|claims| u32::try_from(claims - 1).ok()).unwrap_or(0),
+        created_at: row.integer(10).unwrap_or(now),
+        done: row.integer(11).and_then(|done| u32::try_from(done).ok()).unwrap_or(0),
     })
 }

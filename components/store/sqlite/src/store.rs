@@ -8,7 +8,7 @@ use store_sdk::Store;
 use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
 use store_sdk::ids::Random;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
-use store_sdk::outbox::{Item, Settlement};
+use store_sdk::outbox::{Item, Queue, Settlement};
 
 use crate::database::{Connect, Database as _, DatabaseError, Row, Value};
 use crate::errors::{row_error, store_error};
@@ -214,6 +214,9 @@ impl<C: Connect> Store for SqliteStore<C> {
         limit: u32,
     ) -> Result<Vec<Item>, StoreError> {
         self.lease(connector, now, lease_until, limit).await
+    }
+    async fn queues(&self) -> Result<Vec<Queue>, StoreError> {
+        self.waiting().await
     }
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
         self.conclude(id, at, settlement).await

@@ -189,5 +189,6 @@ fn neutral(tenant: &str) -> TenantProfile {
         time_zone: "UTC0".to_owned(),
         opening_hours: Vec::new(),
         links: Vec::new(),
+        acknowledge: false,
     }
 }

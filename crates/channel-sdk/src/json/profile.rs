@@ -40,6 +40,7 @@ pub fn profile(profile: &TenantProfile) -> Map<String, Value> {
             .collect(),
     );
     put("links", profile.links.iter().map(|link| json!({"rel": link.rel, "url": link.url})).collect());
+    put("acknowledge", if profile.acknowledge { true.into() } else { Value::Null });
     out
 }
 
@@ -66,6 +67,7 @@ pub fn parse_profile(value: &Value) -> Result<TenantProfile, JsonError> {
             link.finish()?;
             Ok(read)
         })?,
+        acknowledge: members.boolean("acknowledge")?,
     };
     if !is_code(&read.tenant) {
         return Err(members.error("tenant", "must be lower-case letters, digits and dashes: it is part of every URL"));
@@ -297,6 +299,7 @@ mod tests {
             "time_zone": "CET-1CEST,M3.5.0,M10.5.0/3",
             "opening_hours": [{"weekday": 1, "opens": "08:30", "closes": "24:00"}],
             "links": [{"rel": "status", "url": "https://example.org"}],
+            "acknowledge": true,
         })
     }
 

@@ -492,6 +492,7 @@ pub fn profiles_are_kept<W: World>(world: &W) {
         time_zone: "CET-1CEST,M3.5.0,M10.5.0/3".into(),
         opening_hours: Vec::new(),
         links: Vec::new(),
+        acknowledge: name == "Madrid",
     };
     for (tenant, name) in [("sevilla", "Sevilla"), (TENANT, "Madrid"), (TENANT, "Ayuntamiento de Madrid")] {
         block_on(store.put_profile(profile(tenant, name))).expect("put");

@@ -146,6 +146,11 @@ macro_rules! store_suite {
             a_busy_tenant_does_not_starve_another
             nobody_can_be_answered_without_a_sender
             a_reply_to_what_we_sent_joins_its_case
+            staff_see_what_became_of_a_reply
+            a_message_of_several_calls_goes_on_where_it_stopped
+            what_is_queued_is_told_by_connector
+            who_writes_is_acknowledged_once_per_thread_and_day
+            what_must_not_be_acknowledged_is_not
         );
     };
     (@tests $make:path: $($name:ident)*) => {
