@@ -76,4 +76,5 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "an aid of tests: its panics are failed tests")]
 
 pub mod connector_suite;
+pub mod fuzz;
 pub mod store_suite;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod components;
+mod fuzz;
 mod layout;
 mod peers;
 mod progress;
@@ -55,6 +56,10 @@ enum Command {
     /// packages under target/peers/node, pip packages under target/peers/python. The last line printed is
     /// `N passed, N failed`.
     Test(test::Options),
+    /// Try made-up requests for longer than `test` does, guided by coverage (libFuzzer).
+    ///
+    /// Needs a C++ compiler. What reaches new code is kept in target/fuzz/NAME/corpus and built upon the next time.
+    Fuzz(fuzz::Options),
     /// Measure the budgets of the design and write docs/performance.md.
     Bench {
         /// Options of the bench program.
@@ -66,6 +71,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::as_compiler() {
+        return code;
+    }
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
         Command::Up { args } => run::up(&args).map(done),
@@ -73,6 +81,7 @@ fn main() -> ExitCode {
             components::build().and_then(|()| if all { run::build_program() } else { Ok(()) }).map(done)
         }
         Command::Test(options) => test::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options).map(done),
         Command::Bench { args } => bench::run(&args).map(done),
         Command::Tidy => tidy::run().map(done),
     };

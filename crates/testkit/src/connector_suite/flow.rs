@@ -116,7 +116,8 @@ fn ending(
     })
 }
 
-fn answer(story: &Story, fetch: &Fetch) -> Fetched {
+/// What the story answers to a request of the connector; without an answer of its own, that nothing was to be had.
+pub(super) fn answer(story: &Story, fetch: &Fetch) -> Fetched {
     let absent = || Fetched {
         id: fetch.id.clone(),
         url: fetch.url.clone(),

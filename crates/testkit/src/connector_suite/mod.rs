@@ -5,6 +5,7 @@ mod checks;
 mod component;
 mod flow;
 mod golden;
+mod mutants;
 mod rules;
 mod story;
 mod subject;
@@ -45,6 +46,8 @@ macro_rules! connector_suite {
                 every_prefix_gives_a_value_or_a_typed_error
                 every_changed_byte_gives_a_value_or_a_typed_error
                 misshapen_requests_give_a_value_or_a_typed_error
+                made_up_requests_keep_every_rule
+                made_up_requests_give_the_same_inside_the_built_component
                 the_same_request_gives_the_same_result_twice
                 no_secret_is_in_any_output
                 idempotency_keys_are_stable_and_distinct
