@@ -3,9 +3,8 @@
 //! A photo's metadata tells where somebody lives. Staff get the file as it came; what is published is [`published`]:
 //! only the parts a decoder needs are copied, so that metadata nobody has thought of stays behind as well.
 
-use std::io::Cursor;
+mod exif;
 
-use exif::{Exif, In, Reader, Tag, Value};
 use sha2::{Digest, Sha256};
 
 use crate::types::Location;
@@ -62,40 +61,60 @@ pub fn sha256(content: &[u8]) -> String {
     })
 }
 
-/// Where the camera says it was, to a tenth of a metre; none without a fix.
+/// Where the camera says it was, to a tenth of a metre; none without a fix. HEIF is not looked into.
 pub fn position(file: &[u8]) -> Option<Location> {
-    let exif = metadata(file)?;
-    let lat = degrees(&exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, b'S', 90.0)?;
-    let long = degrees(&exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, b'W', 180.0)?;
-    // Cameras without a fix write zeros.
-    (lat != 0.0 || long != 0.0).then_some(Location { lat, long })
+    exif::position(exif_of(file)?)
 }
 
 /// How the picture has to be turned to stand upright, 2 to 8 as in Exif 2.3 §4.6.4; none if it does.
 pub fn orientation(file: &[u8]) -> Option<u32> {
-    let exif = metadata(file)?;
-    exif.get_field(Tag::Orientation, In::PRIMARY)?.value.get_uint(0).filter(|turn| (2..=8).contains(turn))
+    exif::orientation(exif_of(file)?)
 }
 
-fn metadata(file: &[u8]) -> Option<Exif> {
-    Reader::new()
-        .continue_on_error(true)
-        .read_from_container(&mut Cursor::new(file))
-        .or_else(|error| error.distill_partial_result(|_| {}))
-        .ok()
-}
-
-fn degrees(exif: &Exif, tag: Tag, reference: Tag, negative: u8, limit: f64) -> Option<f64> {
-    let Value::Rational(parts) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };
-    let [degrees, minutes, seconds] = parts.as_slice() else { return None };
-    let value = degrees.to_f64() + minutes.to_f64() / 60.0 + seconds.to_f64() / 3600.0;
-    // A denominator of zero gives no number.
-    if !(0.0..=limit).contains(&value) {
-        return None;
+/// The Exif block of a file, which is a small TIFF file.
+fn exif_of(file: &[u8]) -> Option<&[u8]> {
+    match file {
+        [0xff, 0xd8, rest @ ..] => {
+            let mut rest = rest;
+            loop {
+                let (marker, after) = next_marker(rest)?;
+                let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
+                let (segment, after) = after.split_at_checked(length)?;
+                if marker == 0xe1
+                    && let Some(tiff) = segment.get(2..)?.strip_prefix(b"Exif\0\0")
+                {
+                    return Some(tiff);
+                }
+                // Metadata stands before the first scan.
+                (marker != 0xda && length >= 2).then_some(())?;
+                rest = after;
+            }
+        }
+        [0x89, b'P', b'N', b'G', ..] => {
+            let mut rest = file.get(8..)?;
+            loop {
+                let length = usize::try_from(u32::from_be_bytes(*rest.first_chunk()?)).ok()?;
+                let (chunk, after) = rest.split_at_checked(length.checked_add(12)?)?;
+                if chunk.get(4..8)? == b"eXIf" {
+                    return chunk.get(8..8 + length);
+                }
+                rest = after;
+            }
+        }
+        [b'R', b'I', b'F', b'F', ..] => {
+            let mut rest = file.get(12..)?;
+            loop {
+                let length = usize::try_from(u32::from_le_bytes(*rest.get(4..)?.first_chunk()?)).ok()?;
+                let (chunk, after) = rest.split_at_checked(length.checked_add(length % 2)?.checked_add(8)?)?;
+                if chunk.starts_with(b"EXIF") {
+                    let content = chunk.get(8..8 + length)?;
+                    return Some(content.strip_prefix(b"Exif\0\0").unwrap_or(content));
+                }
+                rest = after;
+            }
+        }
+        _ => None,
     }
-    let Value::Ascii(reference) = &exif.get_field(reference, In::PRIMARY)?.value else { return None };
-    let sign = if reference.first()?.first()?.eq_ignore_ascii_case(&negative) { -1.0 } else { 1.0 };
-    Some((value * sign * 1e6).round() / 1e6)
 }
 
 /// The same picture without metadata: no position, no camera, no names, no thumbnail, nothing after its end. None for kinds

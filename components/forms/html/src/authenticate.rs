@@ -5,7 +5,8 @@
 
 use channel_sdk::refusal::refusal;
 use channel_sdk::types::{
-    Authentication, Check, Context, Encoding, Handshake, Key, RefusalReason, Request, Response, Scheme,
+    AttributeDatatype, Authentication, Check, Context, Encoding, Handshake, Key, RefusalReason, Request, Response,
+    Scheme,
 };
 use channel_sdk::{headers, language};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ fn described(request: &Request, context: &Context, token: &Token) -> Response {
         let attributes: Vec<Value> = service.attributes.iter().map(|attribute| {
             json!({
                 "code": attribute.code, "required": attribute.required, "question": check::question(attribute, site.words),
-                "datatype": format!("{:?}", attribute.datatype).to_ascii_lowercase(), "values": attribute.values,
+                "datatype": datatype(attribute.datatype), "values": attribute.values,
             })
         }).collect();
         json!({
@@ -77,6 +78,18 @@ fn described(request: &Request, context: &Context, token: &Token) -> Response {
     };
     allow(request, context, &mut answer);
     answer
+}
+
+/// GeoReport v2's names.
+fn datatype(datatype: AttributeDatatype) -> &'static str {
+    match datatype {
+        AttributeDatatype::StringValue => "string",
+        AttributeDatatype::Number => "number",
+        AttributeDatatype::Datetime => "datetime",
+        AttributeDatatype::Text => "text",
+        AttributeDatatype::SingleValueList => "singlevaluelist",
+        AttributeDatatype::MultiValueList => "multivaluelist",
+    }
 }
 
 /// Lets a configured site's page read the answer (Fetch §3.2.2).

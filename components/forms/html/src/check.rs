@@ -38,22 +38,34 @@ pub(crate) fn question<'a>(attribute: &'a ServiceAttribute, words: &Words) -> &'
 
 /// The coordinates given; an error if they are half or none at all.
 pub(crate) fn coordinates(sent: &Sent<'_>) -> Result<Option<Location>, ()> {
-    // People write the decimal separator of their language, and the minus of their keyboard.
-    let number = |text: &str| -> Result<f64, ()> {
-        let text = text.replace(',', ".").replace('\u{2212}', "-").replace('°', "");
-        text.trim()
-            .parse()
-            .map_err(|_| ())
-            .and_then(|number: f64| if number.is_finite() { Ok(number) } else { Err(()) })
-    };
     match (sent.get(wire::LAT), sent.get(wire::LONG)) {
         (None, None) => Ok(None),
         (Some(lat), Some(long)) => {
-            let place = Location { lat: number(lat)?, long: number(long)? };
+            let place = Location { lat: decimal(lat).ok_or(())?, long: decimal(long).ok_or(())? };
             if place.lat.abs() <= 90.0 && place.long.abs() <= 180.0 { Ok(Some(place)) } else { Err(()) }
         }
         _ => Err(()),
     }
+}
+
+/// A decimal number of at most nine digits before and six after the separator, which is that of the writer's language; the
+/// minus is that of their keyboard. (The standard library's reader of floats is a fiftieth of a component's budget.)
+fn decimal(text: &str) -> Option<f64> {
+    let text = text.trim_end_matches('°').trim();
+    let (is_negative, text) = match text.strip_prefix(['-', '\u{2212}']) {
+        Some(rest) => (true, rest.trim_start()),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(whole) && digits(part) && whole.len() <= 9 && !(whole.is_empty() && part.is_empty())).then_some(())?;
+    let mut millionths: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    for place in 0..6 {
+        millionths = millionths * 10 + part.as_bytes().get(place).map_or(0, |digit| i64::from(digit - b'0'));
+    }
+    let value = i32::try_from(millionths / 1_000_000).ok().map(f64::from)?
+        + i32::try_from(millionths % 1_000_000).ok().map(f64::from)? / 1e6;
+    Some(if is_negative { -value } else { value })
 }
 
 /// Where a photo was taken; only if nothing was said about the place.
@@ -150,7 +162,7 @@ fn answer(sent: &Sent<'_>, attribute: &ServiceAttribute, words: &Words) -> Optio
         match attribute.datatype {
             AttributeDatatype::StringValue => length <= wire::MAX_LINE,
             AttributeDatatype::Text => length <= wire::MAX_TEXT,
-            AttributeDatatype::Number => answer.replace(',', ".").parse().is_ok_and(f64::is_finite),
+            AttributeDatatype::Number => is_number(answer),
             AttributeDatatype::Datetime => is_date(answer),
             AttributeDatatype::SingleValueList | AttributeDatatype::MultiValueList => {
                 attribute.values.iter().any(|(key, _)| key == answer)
@@ -159,6 +171,15 @@ fn answer(sent: &Sent<'_>, attribute: &ServiceAttribute, words: &Words) -> Optio
     };
     let is_fine = answers.all(fits);
     (!is_fine).then(|| say(words.answer_wrong, &[question(attribute, words)]))
+}
+
+/// Digits with one separator, and a sign.
+fn is_number(text: &str) -> bool {
+    let text = text.trim_start_matches(['-', '+', '\u{2212}']);
+    let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    text.len() <= 30
+        && !(whole.is_empty() && part.is_empty())
+        && whole.bytes().chain(part.bytes()).all(|byte| byte.is_ascii_digit())
 }
 
 /// `2026-11-21`, with or without a time: what `datetime-local` gives (WHATWG HTML §2.3.5.5).
@@ -196,6 +217,28 @@ mod tests {
         for bad in ["", "112x", "12345", "+", "1234567890123456", "no tengo"] {
             assert_eq!(telephone(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn coordinates_are_read_as_people_write_them() {
+        for (text, value) in [
+            ("41.2241", 41.2241),
+            ("41,2241", 41.2241),
+            ("-3.7038", -3.7038),
+            ("\u{2212}3,7038°", -3.7038),
+            ("+0.5", 0.5),
+            ("-0.25", -0.25),
+            ("180", 180.0),
+            (".5", 0.5),
+            ("41.22412345678", 41.224_123),
+        ] {
+            let read = decimal(text).unwrap();
+            assert!((read - value).abs() < 1e-9, "{text} {read}");
+        }
+        for text in ["", "-", ".", "x", "1e3", "1.2.3", "NaN", "--1", "1234567890", "41° 13'"] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
+        assert!(is_number("-1,5") && is_number("3") && !is_number("") && !is_number("-") && !is_number("1e9"));
     }
 
     #[test]

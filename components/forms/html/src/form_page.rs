@@ -229,7 +229,12 @@ impl Form<'_> {
                 .collect();
             match group {
                 Some(group) => {
-                    let _ = write!(options, "<optgroup label=\"{}\">\n{members}</optgroup>\n", escape(group));
+                    // A profile's groups have no words; most are departments, which have.
+                    let departments = &self.site.context.profile.departments;
+                    let department = departments.iter().find(|department| department.code == group);
+                    let name = department.and_then(|department| self.site.told(&department.name));
+                    let label = name.unwrap_or_else(|| escape(group));
+                    let _ = write!(options, "<optgroup label=\"{label}\">\n{members}</optgroup>\n");
                 }
                 None => options.push_str(&members),
             }

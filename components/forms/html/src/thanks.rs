@@ -101,8 +101,8 @@ fn what_was_sent(site: &Site<'_>, sent: &Sent<'_>) -> String {
     }
     row(words.text, &written(wire::TEXT));
     row(words.address, &written(wire::ADDRESS));
-    if let Ok(Some(place)) = check::coordinates(sent) {
-        row(words.coordinates, &format!("{}, {}", place.lat, place.long));
+    if sent.get(wire::LAT).is_some() {
+        row(words.coordinates, &format!("{}; {}", written(wire::LAT), written(wire::LONG)));
     }
     let photos: Vec<String> =
         sent.photos.iter().take(wire::MAX_PHOTOS).map(|file| escape(cut(&file.name, 200))).collect();

@@ -16,7 +16,6 @@ pub(super) const WORDS: Words = Words {
     other_service: "Un altre assumpte",
     questions: "Mostra les preguntes d'aquest assumpte",
     questions_hint: "Alguns assumptes tenen unes quantes preguntes més.",
-    choose: "Trieu",
     text: "Què passa?",
     text_hint: "Fins a {} caràcters.",
     place: "Lloc",

@@ -16,7 +16,6 @@ pub(super) const WORDS: Words = Words {
     other_service: "Something else",
     questions: "Show the questions for this subject",
     questions_hint: "Some subjects have a few more questions.",
-    choose: "Choose",
     text: "What is happening?",
     text_hint: "Up to {} characters.",
     place: "Place",

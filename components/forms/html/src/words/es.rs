@@ -16,7 +16,6 @@ pub(super) const WORDS: Words = Words {
     other_service: "Otro asunto",
     questions: "Mostrar las preguntas de este asunto",
     questions_hint: "Algunos asuntos tienen unas preguntas más.",
-    choose: "Elija",
     text: "¿Qué ocurre?",
     text_hint: "Hasta {} caracteres.",
     place: "Lugar",

@@ -16,7 +16,6 @@ pub(super) const WORDS: Words = Words {
     other_service: "Beste gai bat",
     questions: "Erakutsi gai honen galderak",
     questions_hint: "Gai batzuek galdera gehiago dituzte.",
-    choose: "Aukeratu",
     text: "Zer gertatzen da?",
     text_hint: "Gehienez {} karaktere.",
     place: "Lekua",

@@ -16,7 +16,6 @@ pub(super) const WORDS: Words = Words {
     other_service: "Outro asunto",
     questions: "Mostrar as preguntas deste asunto",
     questions_hint: "Algúns asuntos teñen unhas preguntas máis.",
-    choose: "Escolla",
     text: "Que ocorre?",
     text_hint: "Ata {} caracteres.",
     place: "Lugar",

@@ -26,7 +26,6 @@ pub(crate) struct Words {
     pub(crate) other_service: &'static str,
     pub(crate) questions: &'static str,
     pub(crate) questions_hint: &'static str,
-    pub(crate) choose: &'static str,
     pub(crate) text: &'static str,
     /// `{}` is a number of characters.
     pub(crate) text_hint: &'static str,
@@ -138,18 +137,30 @@ pub(crate) fn wanted(profile: &TenantProfile, chosen: Option<&str>, accept_langu
 
 /// RFC 9110 §12.5.4: tags with a weight, the heaviest first; of equal ones the first.
 fn preferences(header: &str) -> impl Iterator<Item = &str> {
-    let mut ranges: Vec<(u16, &str)> = header
+    let mut ranges: Vec<(u32, &str)> = header
         .split(',')
-        .take(50)
+        .take(20)
         .filter_map(|range| {
             let (tag, parameter) = range.split_once(';').unwrap_or((range, "q=1"));
-            let weight: f32 = parameter.trim().strip_prefix("q=")?.trim().parse().ok()?;
-            let thousandths = (1..=1000).rev().find(|whole| f32::from(*whole) <= weight * 1000.0)?;
-            Some((thousandths, tag.trim()))
+            Some((weight(parameter.trim().strip_prefix("q=")?.trim())?, tag.trim()))
         })
+        .filter(|(weight, _)| *weight > 0)
         .collect();
-    ranges.sort_by_key(|(weight, _)| core::cmp::Reverse(*weight));
-    ranges.into_iter().map(|(_, tag)| tag)
+    core::iter::from_fn(move || {
+        let heaviest = ranges.iter().map(|(weight, _)| *weight).max()?;
+        let place = ranges.iter().position(|(weight, _)| *weight == heaviest)?;
+        Some(ranges.remove(place).1)
+    })
+}
+
+/// `1`, `0`, `0.8`, `0.875` in thousandths.
+fn weight(text: &str) -> Option<u32> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u32 = whole.parse().ok().filter(|whole| *whole <= 1)?;
+    let digits = part.get(..part.len().min(3))?;
+    let thousandths: u32 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    let scale = [1000, 100, 10, 1].get(digits.len())?;
+    Some((whole * 1000 + thousandths * scale).min(1000))
 }
 
 #[cfg(test)]
