@@ -11,6 +11,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PEERS = os.path.join(ROOT, "target", "peers")
 TWILIO_PYPI = "9.13.0"
 TWILIO_NPM = "6.2.0"
+# Clients of GeoReport v2: one that files, one that reads.
+OPEN311_PYPI = {"three": "0.8.0", "georeport": "0.3.1"}
 
 
 def _run(command, **options):
@@ -20,20 +22,22 @@ def _run(command, **options):
     return done.stdout
 
 
-def inside_python():
-    """Makes this process run with PyPI's `twilio`. Call it before anything else."""
+def inside_python(packages=None):
+    """Makes this process run with packages of PyPI, name to version; `twilio` if none are named. Call it before anything else."""
     folder = os.path.join(PEERS, "python")
     python = os.path.join(folder, "bin", "python")
-    if os.path.realpath(sys.prefix) == os.path.realpath(folder):
-        return
-    mark = os.path.join(folder, f"twilio-{TWILIO_PYPI}")
-    if not os.path.exists(mark):
-        print(f"getting twilio {TWILIO_PYPI} from PyPI into target/peers/python", flush=True)
+    wanted = {"twilio": TWILIO_PYPI} if packages is None else packages
+    marks = {f"{name}=={version}": os.path.join(folder, f"{name}-{version}") for name, version in wanted.items()}
+    missing = [requirement for requirement, mark in marks.items() if not os.path.exists(mark)]
+    if missing:
+        print(f"getting {', '.join(missing)} from PyPI into target/peers/python", flush=True)
         if not os.path.exists(python):
             _run([sys.executable, "-m", "venv", folder])
-        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"twilio=={TWILIO_PYPI}"])
-        open(mark, "w").close()
-    os.execv(python, [python, *sys.argv])
+        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing])
+        for requirement in missing:
+            open(marks[requirement], "w").close()
+    if os.path.realpath(sys.prefix) != os.path.realpath(folder):
+        os.execv(python, [python, *sys.argv])
 
 
 def node():
