@@ -404,8 +404,8 @@ def test_a_locked_database_is_503_with_retry_after_and_served_again_afterwards()
         took = time.monotonic() - start
         checks.equal(answer.status, 503, answer.text)
         checks.holds(answer.header("retry-after"), "Retry-After is missing")
-        # Twilio waits 15 s for an answer.
-        checks.holds(took < 12, f"the answer took {took:.1f} s")
+        # The caller hears silence meanwhile.
+        checks.holds(took < 3, f"the answer took {took:.1f} s")
         for lock in locks:
             lock.execute("ROLLBACK")
             lock.close()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -89,13 +90,22 @@ def hurts_itself_only(deed, body):
 
     base = abs(hash((deed, body))) % 10**9 * 100
     threads = [threading.Thread(target=call, args=(base + number,)) for number in range(24)]
-    threads.insert(12, threading.Thread(target=lambda: bad.append(deliver(one, deed, body))))
+    took = []
+
+    def trap():
+        start = time.monotonic()
+        bad.append(deliver(one, deed, body))
+        took.append(time.monotonic() - start)
+
+    threads.insert(12, threading.Thread(target=trap))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     checks.equal(good, [200] * 24, "innocent requests")
     checks.equal((bad[0].status, bad[0].text), (200, "quarantined"))
+    # What a caller on the telephone would wait for.
+    checks.holds(took[0] < 3, f"the answer took {took[0]:.1f} s")
     held = quarantined(one)
     checks.equal(len(held), before + 1, f"quarantined envelopes: {held[:3]}")
     checks.equal(held[0]["connector"], "tests/hostile")

@@ -12,6 +12,7 @@ use channel_sdk::types::{
     Authentication, Call, Context, Descriptor, Event, Fetched, Lookup, Outcome, Outgoing, PublicCase, Receipt, Refusal,
     Request, Response, TenantProfile, Translation,
 };
+use futures_channel::oneshot;
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode, Fields, Method, RequestOptions, Scheme};
 use spin_sdk::wasip3::wit_bindgen::{FutureReader, StreamReader, StreamResult};
 use spin_sdk::wasip3::{clocks::monotonic_clock, spawn, wit_future, wit_stream};
@@ -26,6 +27,10 @@ use crate::request::Head;
 const SECOND: u64 = 1_000_000_000;
 /// A body that has not ended by then is given up. Providers hang up after 5 to 30 s.
 const BODY_NS: u64 = 30 * SECOND;
+/// What a voice provider's caller hears silence for, at most, when the store does not answer (`design.md` §8: 3 s in all).
+const STORE_VOICE_NS: u64 = 2 * SECOND;
+/// One call of the store for everybody else.
+const STORE_NS: u64 = 20 * SECOND;
 const CHUNK: usize = 64 * 1024;
 /// How long configuration is believed, in milliseconds.
 const FRESH_MS: i64 = 1000;
@@ -94,7 +99,7 @@ impl Ports for Wasi {
         {
             return Ok(profile.clone());
         }
-        match directory::profile(tenant.to_owned()).await {
+        match self.store(directory::profile(tenant.to_owned())).await {
             Ok(profile) => {
                 let entry = (now, profile.clone());
                 CACHE.with(|cache| cache.profiles.borrow_mut().insert(tenant.to_owned(), entry));
@@ -109,7 +114,7 @@ impl Ports for Wasi {
     }
 
     async fn journal(&self, envelope: Envelope) -> Result<String, StoreError> {
-        log::journal(envelope).await
+        self.store(log::journal(envelope)).await
     }
 
     async fn record(
@@ -118,15 +123,15 @@ impl Ports for Wasi {
         disposition: Disposition,
         events: Vec<Event>,
     ) -> Result<Vec<Receipt>, StoreError> {
-        log::record(envelope, disposition, events).await
+        self.store(log::record(envelope, disposition, events)).await
     }
 
     async fn envelope(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError> {
-        log::envelope_by_id(tenant.to_owned(), id.to_owned()).await
+        self.store(log::envelope_by_id(tenant.to_owned(), id.to_owned())).await
     }
 
     async fn public_cases(&self, tenant: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
-        log::public_cases(tenant.to_owned(), lookup).await
+        self.store(log::public_cases(tenant.to_owned(), lookup)).await
     }
 
     async fn claim(&self, connector: &str, now: i64, until: i64, limit: u32) -> Result<Vec<Item>, StoreError> {
@@ -186,6 +191,27 @@ impl Ports for Wasi {
 
     fn log(&self, line: &str) {
         eprintln!("{line}");
+    }
+}
+
+impl Wasi {
+    /// Waits for the store, within bounds. What it was asked to do goes on when nobody waits any more: an intake is not
+    /// cut off in its middle, and the provider's redelivery finds it done.
+    async fn store<T: 'static>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + 'static,
+    ) -> Result<T, StoreError> {
+        let voice = self.describe().channel == "telephony";
+        let (sender, answer) = oneshot::channel();
+        spawn(async move {
+            let result = call.await;
+            // Nobody waits any more: the time was over.
+            _ = sender.send(result);
+        });
+        match within(if voice { STORE_VOICE_NS } else { STORE_NS }, answer).await {
+            Some(Ok(result)) => result,
+            Some(Err(_)) | None => Err(StoreError::Unavailable("the store does not answer in time".into())),
+        }
     }
 }
 

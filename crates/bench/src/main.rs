@@ -21,6 +21,12 @@ struct Arguments {
     /// The native rival.
     #[arg(long, default_value = "target/release/native-intake")]
     native: PathBuf,
+    /// A folder with the Node rival's packages (`crates/bench/rival/package.json`).
+    #[arg(long)]
+    node: Option<PathBuf>,
+    /// A `spin` program, 4.1 or newer.
+    #[arg(long)]
+    spin: Option<PathBuf>,
     /// Rounds, in each of which every program has its turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -41,11 +47,39 @@ struct Arguments {
     data: PathBuf,
 }
 
-/// Measured of one program.
-#[derive(Default)]
-struct Measured {
+/// The folder whose cache is filled first.
+const COLD: &str = "cold";
+
+/// A program whose intake is measured.
+struct Program {
+    name: &'static str,
     rates: Vec<f64>,
     all: Figures,
+    peak_mib: f64,
+    run: Run,
+}
+
+/// How it is started.
+enum Run {
+    Host,
+    Native,
+    Node(PathBuf),
+    Spin(PathBuf),
+}
+
+impl Program {
+    fn new(name: &'static str, run: Run) -> Self {
+        Self { name, rates: Vec::new(), all: Figures::default(), peak_mib: 0.0, run }
+    }
+
+    async fn start(&self, arguments: &Arguments, folder: &str) -> Result<Server> {
+        match &self.run {
+            Run::Host => start_host(arguments, folder).await,
+            Run::Native => start_native(arguments, folder).await,
+            Run::Node(modules) => start_node(arguments, modules, folder).await,
+            Run::Spin(spin) => start_spin(arguments, spin, folder).await,
+        }
+    }
 }
 
 #[tokio::main]
@@ -57,7 +91,7 @@ async fn main() -> Result<()> {
     std::fs::create_dir_all(&arguments.data)?;
 
     eprintln!("start: cold cache, then warm");
-    drop(start_host(&arguments, "start").await?.stop().await);
+    start_host(&arguments, COLD).await?.stop().await;
     let mut starts = Vec::new();
     for round in 0..5 {
         starts.push(first_call(&arguments, round).await?);
@@ -66,17 +100,22 @@ async fn main() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (idle, _) = server.memory()?;
     server.stop().await;
+    let instance = instance_start(&arguments).await?;
 
-    let (mut host, mut native) = (Measured::default(), Measured::default());
+    let mut programs =
+        vec![Program::new("our host", Run::Host), Program::new("native program (axum, rusqlite)", Run::Native)];
+    programs.extend(
+        arguments.node.clone().map(|modules| Program::new("Node, official SDK, better-sqlite3", Run::Node(modules))),
+    );
+    programs.extend(arguments.spin.clone().map(|spin| Program::new("the same components on Spin", Run::Spin(spin))));
     for round in 0..arguments.rounds {
-        eprintln!("intake, round {} of {}: our host", round + 1, arguments.rounds);
-        let server = start_host(&arguments, &format!("intake-{round}")).await?;
-        throughput(&arguments, &server, &format!("h{round:01}"), &mut host).await?;
-        server.stop().await;
-        eprintln!("intake, round {} of {}: native program", round + 1, arguments.rounds);
-        let server = start_native(&arguments, &format!("native-{round}")).await?;
-        throughput(&arguments, &server, &format!("n{round:01}"), &mut native).await?;
-        server.stop().await;
+        for (place, program) in programs.iter_mut().enumerate() {
+            eprintln!("intake, round {} of {}: {}", round + 1, arguments.rounds, program.name);
+            let server = program.start(&arguments, &format!("intake-{place}-{round}")).await?;
+            throughput(&arguments, &server, &format!("{place}{round:01}"), program).await?;
+            program.peak_mib = program.peak_mib.max(server.memory()?.1);
+            server.stop().await;
+        }
     }
 
     eprintln!("storm: 80 voice webhooks/s and 100 messages/s for {} s", arguments.storm_seconds);
@@ -89,14 +128,20 @@ async fn main() -> Result<()> {
     server.stop().await;
 
     let results = report::Results {
-        ratio: median(&host.rates.iter().zip(&native.rates).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>()),
-        host_rate: median(&host.rates),
-        native_rate: median(&native.rates),
-        host: host.all,
-        native: native.all,
+        programs: programs
+            .into_iter()
+            .map(|program| report::Row {
+                name: program.name,
+                rate: median(&program.rates),
+                rates: program.rates,
+                figures: program.all,
+                peak_mib: program.peak_mib,
+            })
+            .collect(),
         voice,
         other,
         start: median(&starts),
+        instance,
         idle_mib: idle,
         storm_mib: storm_memory,
         components: components(Path::new("target/components"))?,
@@ -112,7 +157,7 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn throughput(arguments: &Arguments, server: &Server, run: &str, into: &mut Measured) -> Result<()> {
+async fn throughput(arguments: &Arguments, server: &Server, run: &str, into: &mut Program) -> Result<()> {
     let warm = Arc::new(calls::incoming(&format!("w{run}"), 2_000)?);
     load::closed(server.address, warm, arguments.connections, Duration::from_secs(1)).await?;
     // More than any program here answers in that time.
@@ -140,12 +185,19 @@ async fn first_call(arguments: &Arguments, round: usize) -> Result<f64> {
 
 async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
     let data = arguments.data.join(folder);
-    let environment = [
-        ("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()),
-        ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned()),
-    ];
     let data = data.to_str().context("the data folder's name is not UTF-8")?;
-    Server::start(&arguments.ventanilla, &["up", "--json", "--listen", "127.0.0.1:0", "--data", data], &environment)
+    // Compiled once, at the first start; every server has a database of its own.
+    if folder != COLD {
+        let (cold, cache) = (arguments.data.join(COLD).join("cache"), arguments.data.join(folder).join("cache"));
+        if !cache.exists() {
+            std::fs::create_dir_all(&cache)?;
+            for file in std::fs::read_dir(&cold)? {
+                let file = file?;
+                std::fs::hard_link(file.path(), cache.join(file.file_name()))?;
+            }
+        }
+    }
+    Server::start(&arguments.ventanilla, &["up", "--json", "--listen", "127.0.0.1:0", "--data", data], &environment())
         .await
 }
 
@@ -153,6 +205,49 @@ async fn start_native(arguments: &Arguments, folder: &str) -> Result<Server> {
     let data = arguments.data.join(folder);
     let data = data.to_str().context("the data folder's name is not UTF-8")?;
     Server::start(&arguments.native, &[data], &[]).await
+}
+
+async fn start_node(arguments: &Arguments, modules: &Path, folder: &str) -> Result<Server> {
+    let data = arguments.data.join(folder);
+    std::fs::create_dir_all(&data)?;
+    // A module is looked for beside the program that imports it.
+    let program = modules.join("intake.mjs");
+    std::fs::write(&program, include_str!("../rival/intake.mjs"))?;
+    let words = [program.as_os_str(), data.as_os_str(), calls::AUTH_TOKEN.as_ref(), calls::PUBLIC_URL.as_ref()];
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    Server::start(Path::new("node"), &words.context("a folder's name is not UTF-8")?, &[]).await
+}
+
+async fn start_spin(arguments: &Arguments, spin: &Path, folder: &str) -> Result<Server> {
+    let data = std::path::absolute(arguments.data.join(folder))?;
+    std::fs::create_dir_all(&data)?;
+    let data = data.to_str().context("the data folder's name is not UTF-8")?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let listen = format!("127.0.0.1:{port}");
+    let words = ["up", "--from", "spin.toml", "--listen", &listen, "--state-dir", data, "--quiet"];
+    Server::start_silent(spin, &words, &environment(), listen.parse()?).await
+}
+
+fn environment() -> [(&'static str, String); 2] {
+    [
+        ("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()),
+        ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned()),
+    ]
+}
+
+/// The median time a new instance of gateway, connector and store, composed, takes to start, in microseconds.
+async fn instance_start(arguments: &Arguments) -> Result<f64> {
+    eprintln!("start of an instance");
+    let mut options = ventanilla_host::Options::new("spin.toml");
+    options.data_dir = arguments.data.join("instances");
+    options.cache_dir = Some(arguments.data.join(COLD).join("cache"));
+    let host = tokio::task::spawn_blocking(move || ventanilla_host::Host::load(options)).await??;
+    let mut times = Vec::new();
+    for _ in 0..2_000 {
+        times.push(host.time_to_start("telephony-twilio").await?.as_secs_f64() * 1e6);
+    }
+    host.close().await;
+    Ok(median(&times))
 }
 
 /// Name and size in bytes of every component.

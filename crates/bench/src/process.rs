@@ -56,6 +56,36 @@ impl Server {
         Ok(Self { child, address, ready_after })
     }
 
+    /// Starts a program that does not say when it serves: it does once it answers on `address`. Waits up to ten minutes,
+    /// since the program may have to compile what it serves.
+    ///
+    /// # Errors
+    ///
+    /// It can't be started, ends early, or does not answer.
+    pub async fn start_silent(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+        address: SocketAddr,
+    ) -> Result<Self> {
+        let start = Instant::now();
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            if child.try_wait()?.is_some() || start.elapsed() > Duration::from_secs(600) {
+                bail!("{} ended, or did not answer within ten minutes", program.display());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self { child, address, ready_after: start.elapsed() })
+    }
+
     /// Resident memory in MiB, now (`VmRSS`) and at its highest (`VmHWM`).
     ///
     /// # Errors

@@ -42,6 +42,20 @@ pub struct Host {
     databases: Arc<Databases>,
 }
 
+/// Puts requests to an application without a socket, also while its host serves. Cheap to clone.
+#[derive(Clone)]
+pub struct Caller(Arc<App>);
+
+impl Caller {
+    /// Answers one request as if it came from 127.0.0.1. Needs a tokio runtime.
+    pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (parts, body) = self.0.handle(request.map(Full::new), client).await.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
 impl Host {
     /// Reads the manifest, resolves variables, opens databases, joins and compiles components. Blocks; a warm start takes milliseconds.
     pub fn load(options: Options) -> Result<Self> {
@@ -113,10 +127,19 @@ impl Host {
 
     /// Answers one request without a socket, as if it came from 127.0.0.1. Needs a tokio runtime.
     pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>> {
-        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (parts, body) = self.app.handle(request.map(Full::new), client).await.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Response::from_parts(parts, body))
+        self.caller().call(request).await
+    }
+
+    /// The means to [`Host::call`] while the host serves.
+    pub fn caller(&self) -> Caller {
+        Caller(Arc::clone(&self.app))
+    }
+
+    /// How long a new instance of a component (by its id in the manifest) takes to start. For benchmarks.
+    pub async fn time_to_start(&self, component: &str) -> Result<Duration> {
+        let function = self.functions.iter().find(|function| &*function.rights.component == component);
+        let function = function.with_context(|| format!("the manifest has no component {component}"))?;
+        Ok(function.time_to_start().await?)
     }
 
     /// Listens and serves until SIGTERM or SIGINT. `ready` is told the bound address.
@@ -126,7 +149,20 @@ impl Host {
 
     /// As [`Host::serve`], on a socket from [`listen`]: opened before loading, a port in use is found at once.
     pub async fn serve_listener(self, listener: tokio::net::TcpListener) -> Result<()> {
-        self.serve_on(listener, stop_signal()).await
+        self.serve_listener_and(listener, Box::pin(std::future::ready(()))).await
+    }
+
+    /// As [`Host::serve_listener`]; what is given runs after the signal and before serving ends.
+    pub async fn serve_listener_and(
+        self,
+        listener: tokio::net::TcpListener,
+        before_the_end: serve::Stop<'static>,
+    ) -> Result<()> {
+        let stop = async {
+            stop_signal().await;
+            before_the_end.await;
+        };
+        self.serve_on(listener, Box::pin(stop)).await
     }
 
     /// Listens and serves until `stop` resolves; then requests in flight finish and the databases are closed.
@@ -224,6 +260,7 @@ fn rights(
                 clock,
                 memory_bytes: options.limits.memory_bytes,
                 cpu: options.limits.cpu,
+                cpu_per_mib: options.limits.cpu_per_mib,
                 metrics: Arc::clone(metrics),
             };
             Ok((component.id.clone(), Arc::new(rights)))

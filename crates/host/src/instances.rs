@@ -130,7 +130,7 @@ impl Function {
             },
         };
         instance.uses += 1;
-        state::begin_request(&mut instance.store);
+        state::begin_request(&mut instance.store, request.body().len());
         let mut reply = Some(reply);
         let result = {
             let Instance { store, service, .. } = &mut instance;
@@ -208,9 +208,18 @@ impl Function {
 
     async fn try_instantiate(&self) -> wasmtime::Result<Instance> {
         let mut store = state::store(self.pre.engine(), &self.rights);
-        state::begin_request(&mut store);
+        state::begin_request(&mut store, 0);
         let service = self.pre.instantiate_async(&mut store).await?;
         Ok(Instance { store, service, uses: 0, idle_since: Instant::now() })
+    }
+
+    /// How long a new instance takes; it is dropped at once.
+    pub async fn time_to_start(&self) -> wasmtime::Result<Duration> {
+        let begin = Instant::now();
+        let instance = self.try_instantiate().await?;
+        let taken = begin.elapsed();
+        drop(instance);
+        Ok(taken)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {

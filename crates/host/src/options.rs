@@ -88,6 +88,8 @@ pub struct Limits {
     pub buffered_bytes: usize,
     /// Time guest code of one request may run. Counted in epochs of 10 ms of wall time while guest code runs, so be generous.
     pub cpu: Duration,
+    /// And as much more for every MiB of the request's body: a large mail may take its time, a telephone call may not.
+    pub cpu_per_mib: Duration,
     /// Longest time from dispatch to the end of the response, waiting included.
     pub wall: Duration,
     /// Linear memory of one instance, all its core memories together.
@@ -130,7 +132,8 @@ impl Default for Limits {
             body_bytes: 32 << 20,
             body_wait: Duration::from_secs(60),
             buffered_bytes: 256 << 20,
-            cpu: Duration::from_secs(5),
+            cpu: Duration::from_secs(1),
+            cpu_per_mib: Duration::from_millis(250),
             wall: Duration::from_secs(30),
             memory_bytes: 256 << 20,
             instance_reuse: 128,

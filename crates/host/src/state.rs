@@ -41,6 +41,8 @@ pub struct Rights {
     pub memory_bytes: usize,
     /// CPU time per request.
     pub cpu: Duration,
+    /// And for each MiB of its body.
+    pub cpu_per_mib: Duration,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -92,7 +94,6 @@ pub fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<State> {
     if let Some(clock) = rights.clock {
         wasi.wall_clock(clock);
     }
-    let ticks = u64::try_from(rights.cpu.as_millis() / EPOCH.as_millis()).unwrap_or(u64::MAX).max(1);
     rights.metrics.instances.fetch_add(1, Relaxed);
     rights.metrics.instances_created.fetch_add(1, Relaxed);
     let state = State {
@@ -102,7 +103,7 @@ pub fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<State> {
         http: WasiHttpCtx::new(),
         hooks: Hooks(Arc::clone(&rights.outbound)),
         memory: Memory { used: 0, limit: rights.memory_bytes, exceeded: false },
-        cpu: Cpu { ticks: 0, limit: ticks, exhausted: false },
+        cpu: Cpu { ticks: 0, limit: 1, exhausted: false },
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
@@ -119,9 +120,13 @@ pub fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<State> {
     store
 }
 
-/// Prepares the store for its next request.
-pub fn begin_request(store: &mut Store<State>) {
-    store.data_mut().cpu.ticks = 0;
+/// Prepares the store for its next request, whose body has so many bytes.
+pub fn begin_request(store: &mut Store<State>, body: usize) {
+    let state = store.data_mut();
+    let mebibytes = u32::try_from(body >> 20).unwrap_or(u32::MAX);
+    let time = state.rights.cpu.saturating_add(state.rights.cpu_per_mib.saturating_mul(mebibytes));
+    state.cpu.ticks = 0;
+    state.cpu.limit = u64::try_from(time.as_millis() / EPOCH.as_millis()).unwrap_or(u64::MAX).max(1);
     store.set_epoch_deadline(1);
 }
 

@@ -8,10 +8,12 @@ mod cases;
 mod cli;
 mod client;
 mod config;
+mod deliver;
 mod dialects;
 mod failure;
 mod log;
 mod output;
+mod reply;
 mod state;
 mod tenant;
 mod up;
@@ -19,6 +21,9 @@ mod up;
 use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, Command};
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
@@ -38,6 +43,8 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Up(options) => up::run(options, target.data),
         Command::Cases(options) => cases::list(&target.client()?, &options),
         Command::Case(options) => cases::show(&target.client()?, &options),
+        Command::Reply(options) => reply::reply(&target.client()?, &options),
+        Command::Deliver(options) => deliver::run(&target, &options),
         Command::Events(options) => log::events(&target.client()?, &options),
         Command::Envelopes(options) => log::envelopes(&target.client()?, &options),
         Command::Replay(options) => log::replay(&target.client()?, &options),

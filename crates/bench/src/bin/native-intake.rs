@@ -22,6 +22,10 @@ use telephony_twilio::Twilio;
 use ventanilla_host::metrics::Metrics;
 use ventanilla_host::sqlite::{self, SqlValue};
 
+/// The same allocator as our program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The host's database: the same writer thread, the same commits.
 struct Host(Arc<sqlite::Database>);
 
