@@ -109,7 +109,8 @@ mod tests {
     use serde_json::json;
 
     fn profile(languages: &[&str]) -> TenantProfile {
-        let links = json!([{"rel": "status", "url": "https://c.example/s"}, {"rel": "odd", "url": "https://c.example/o"}]);
+        let links =
+            json!([{"rel": "status", "url": "https://c.example/s"}, {"rel": "odd", "url": "https://c.example/o"}]);
         parse_profile(&json!({"tenant": "c", "name": "Ciudad", "languages": languages, "links": links})).unwrap()
     }
 

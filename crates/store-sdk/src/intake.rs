@@ -26,6 +26,8 @@ use crate::text::{escape, haystack, hex};
 pub struct Intake {
     /// `{"envelope": {…}, "events": […]}`.
     pub document: String,
+    /// Whether a machine may answer one of its events: only then the database is asked whether the tenant wants that.
+    pub acknowledgeable: bool,
     /// The envelope's body, beside the document because it need not be text.
     pub body: Vec<u8>,
 }
@@ -113,7 +115,7 @@ pub fn document(
     let events: Result<Vec<Value>, _> =
         events.iter().map(|event| entry(event, channel, envelope.received_at, random)).collect();
     let document = json!({"envelope": head, "events": events?}).to_string();
-    Ok(Intake { document, body: envelope.body })
+    Ok(Intake { document, acknowledgeable, body: envelope.body })
 }
 
 /// The handle of the person who wrote or called: none if withheld, empty, or if it was the administration itself.

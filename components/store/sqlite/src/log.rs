@@ -13,8 +13,13 @@ use crate::errors::{row_error, store_error};
 use crate::store::{self, cut, limit, no_random};
 
 /// Writes everything and answers with the envelope's id and the receipts, all in one statement.
-const INTAKE: &str = "\
-INSERT INTO intake_answered (document, body) VALUES (?1, ?2) RETURNING json_object(
+macro_rules! intake {
+    ($into:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $into,
+            " \
+(document, body) VALUES (?1, ?2) RETURNING json_object(
   'envelope', coalesce((SELECT n.envelope FROM nonces n WHERE n.tenant = document ->> '$.envelope.tenant'
       AND n.connector = document ->> '$.envelope.connector' AND n.nonce = document ->> '$.envelope.nonce'
       AND NOT (document ->> '$.envelope.known')),
@@ -25,7 +30,14 @@ INSERT INTO intake_answered (document, body) VALUES (?1, ?2) RETURNING json_obje
           'opened_at', a.opened_at, 'updated_at', a.updated_at)
         FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
     FROM json_each(document, '$.events') p CROSS JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
-      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key')))";
+      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key')))"
+        )
+    };
+}
+
+const INTAKE: &str = intake!("intake");
+/// The same with acknowledgements.
+const INTAKE_ANSWERED: &str = intake!("intake_answered");
 
 /// Fresh references drawn when all candidates are taken.
 const DRAWS: usize = 5;
@@ -46,7 +58,8 @@ impl<C: Connect> SqliteStore<C> {
                         IntakeError::Random(why) => no_random(why),
                     },
                 )?;
-            match self.run(INTAKE, vec![intake.document.into(), Value::Blob(intake.body)]).await {
+            let sql = if intake.acknowledgeable { INTAKE_ANSWERED } else { INTAKE };
+            match self.run(sql, vec![intake.document.into(), Value::Blob(intake.body)]).await {
                 Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
                 Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
                 Err(error) if error.0.contains("ventanilla:no-reference") => {
