@@ -19,12 +19,15 @@ const CALL_S: u64 = 8;
 /// RFC 5321 §4.5.3.1.1.
 const MAX_LOCAL_PART: usize = 64;
 
+/// What to tell the store, and until when the provider wants to be left alone by this tenant, if it said so.
+pub(super) type Done = (Settlement, Option<i64>);
+
 /// Sends an item. No call is begun after `last_call`.
-pub(super) async fn send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, last_call: i64) -> Settlement {
+pub(super) async fn send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, last_call: i64) -> Done {
     let Item { attempt, created_at, .. } = item;
     let automatic = item.message.automatic;
-    let settlement = if attempt > 0 && ports.now() - created_at > pace::max_age(automatic) {
-        Settlement::Failed("given up: it was tried for days".into())
+    let (settlement, pause) = if attempt > 0 && ports.now() - created_at > pace::max_age(automatic) {
+        (Settlement::Failed("given up: it was tried for days".into()), None)
     } else {
         attempt_to_send(ports, descriptor, item, last_call).await
     };
@@ -33,17 +36,18 @@ pub(super) async fn send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Ite
         let hours = pace::max_age(automatic) / 3_600_000;
         Settlement::Failed(format!("given up after {hours} hours: {reason}"))
     };
-    match &settlement {
+    let settlement = match &settlement {
         Settlement::Retry((at, reason)) if too_late(*at) => given_up(reason),
         Settlement::Resume(resumption) if too_late(resumption.at) => given_up(&resumption.reason),
         _ => settlement,
-    }
+    };
+    (settlement, pause)
 }
 
-async fn attempt_to_send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, last_call: i64) -> Settlement {
+async fn attempt_to_send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, last_call: i64) -> Done {
     let now = ports.now();
-    let later = |reason: String| Settlement::Retry((now + pace::back_off(item.attempt), reason));
-    let elsewhere = |why: &str| Settlement::Failed(format!("needs another channel: {why}"));
+    let later = |reason: String| (Settlement::Retry((now + pace::back_off(item.attempt), reason)), None);
+    let elsewhere = |why: &str| (Settlement::Failed(format!("needs another channel: {why}")), None);
 
     let settings = match settings_of(ports, descriptor, &item.tenant).await {
         Ok(settings) => settings,
@@ -60,7 +64,7 @@ async fn attempt_to_send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Ite
     }
     let calls = match ports.render(&message, &settings.context(profile)) {
         Ok(calls) if calls.len() > MAX_CALLS => {
-            return Settlement::Failed("the connector made too many calls of it".into());
+            return (Settlement::Failed("the connector made too many calls of it".into()), None);
         }
         Ok(calls) => calls,
         Err(refusal) => return elsewhere(&refusal.detail),
@@ -76,7 +80,8 @@ async fn attempt_to_send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Ite
     for (index, call) in calls.iter().enumerate().skip(first) {
         let now = ports.now();
         if now >= last_call {
-            return stopped(now, "not all of it is sent yet: the provider is slow".into(), done, message_id);
+            let reason = "not all of it is sent yet: the provider is slow".into();
+            return (stopped(now, reason, done, message_id), None);
         }
         match make(ports, descriptor, &settings, call, &message).await {
             Verdict::Done(id) => {
@@ -84,16 +89,17 @@ async fn attempt_to_send<P: Ports>(ports: &P, descriptor: &Descriptor, item: Ite
                 done += 1;
             }
             Verdict::Later(at, reason) => {
-                let at = at.unwrap_or_else(|| ports.now() + pace::back_off(item.attempt));
-                return stopped(at, reason, done, message_id);
+                let when = at.unwrap_or_else(|| ports.now() + pace::back_off(item.attempt));
+                return (stopped(when, reason, done, message_id), at);
             }
             Verdict::Never(reason) if index > 0 => {
-                return Settlement::Failed(format!("{reason}; {done} of {} calls were done before", calls.len()));
+                let why = format!("{reason}; {done} of {} calls were done before", calls.len());
+                return (Settlement::Failed(why), None);
             }
-            Verdict::Never(reason) => return Settlement::Failed(reason),
+            Verdict::Never(reason) => return (Settlement::Failed(reason), None),
         }
     }
-    Settlement::Sent(message_id)
+    (Settlement::Sent(message_id), None)
 }
 
 async fn settings_of<P: Ports>(ports: &P, descriptor: &Descriptor, tenant: &str) -> Result<Settings, String> {

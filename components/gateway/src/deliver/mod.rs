@@ -14,6 +14,8 @@ mod answer;
 mod item;
 mod pace;
 
+use std::collections::BTreeMap;
+
 use channel_sdk::json::format_instant;
 use channel_sdk::types::{Descriptor, Response};
 use serde_json::{Value, json};
@@ -34,6 +36,9 @@ pub(crate) const LEASE_MS: i64 = 60_000;
 const RUN_MS: i64 = 10_000;
 /// No call is begun after this time of a run.
 pub(crate) const LAST_CALL_MS: i64 = 18_000;
+
+/// Tenants whose provider wants to be left alone, and until when.
+type Paused = BTreeMap<String, i64>;
 
 /// What became of the items of one run.
 #[derive(Default)]
@@ -112,7 +117,7 @@ async fn due<P: Ports>(ports: &P) -> Response {
 }
 
 async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor) -> Response {
-    let mut counts = Counts::default();
+    let (mut counts, mut paused) = (Counts::default(), Paused::new());
     let started = ports.now();
     let more = loop {
         let now = ports.now();
@@ -123,7 +128,7 @@ async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor) -> Response {
             Ok(items) if items.is_empty() => break false,
             Ok(items) => {
                 for item in items {
-                    deliver(ports, descriptor, item, started, &mut counts).await;
+                    deliver(ports, descriptor, item, started, &mut paused, &mut counts).await;
                 }
             }
             Err(_) if counts.sent + counts.retry + counts.failed == 0 => return unavailable(),
@@ -140,11 +145,20 @@ async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor) -> Response {
     report(&counts, more)
 }
 
-async fn deliver<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, started: i64, counts: &mut Counts) {
+async fn deliver<P: Ports>(
+    ports: &P,
+    descriptor: &Descriptor,
+    item: Item,
+    started: i64,
+    paused: &mut Paused,
+    counts: &mut Counts,
+) {
     let id = item.id.clone();
     let now = ports.now();
     let settlement = if now - started >= RUN_MS {
         Settlement::Retry((now, "not tried yet: the ones before it took long".into()))
+    } else if let Some(until) = paused.get(&item.tenant).filter(|until| **until > now) {
+        Settlement::Retry((*until, "not tried yet: the provider wants to be left alone for a while".into()))
     } else {
         let suspect = item.attempt > 0;
         if suspect {
@@ -154,7 +168,10 @@ async fn deliver<P: Ports>(ports: &P, descriptor: &Descriptor, item: Item, start
                 return;
             }
         }
-        item::send(ports, descriptor, item, started + LAST_CALL_MS).await
+        let tenant = item.tenant.clone();
+        let (settlement, pause) = item::send(ports, descriptor, item, started + LAST_CALL_MS).await;
+        paused.extend(pause.map(|until| (tenant, until)));
+        settlement
     };
     match &settlement {
         Settlement::Sent(_) => counts.sent += 1,

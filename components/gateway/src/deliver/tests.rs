@@ -129,6 +129,19 @@ fn a_busy_provider_is_asked_again_when_it_says_or_after_a_while() {
 }
 
 #[test]
+fn a_provider_that_wants_to_be_left_alone_is_not_asked_by_the_same_tenant_again() {
+    let mut world = world(vec![item("o1"), item("o2"), Item { tenant: "sevilla".into(), ..item("o3") }]);
+    world.settings =
+        world.settings.replace("}}", r#"}, "sevilla": {"public_url": "https://x.example/y", "auth_token": "z"}}"#);
+    answers(&world, &[(429, &[("retry-after", "90")], ""), (200, &[], "")]);
+    let (_, counts) = run(&world);
+    assert_eq!((&counts["retry"], &counts["sent"]), (&2.into(), &1.into()));
+    assert_eq!(world.sent.borrow().len(), 2);
+    let settled = world.settled.borrow();
+    assert!(settled[..2].iter().all(|(_, s)| matches!(s, Settlement::Retry((at, _)) if *at == NOW + 90_000)));
+}
+
+#[test]
 fn what_is_refused_has_failed_and_what_the_channel_can_not_carry_needs_another() {
     let refused = world(vec![item("o1")]);
     answers(&refused, &[(400, &[], r#"{"message":"bad"}"#)]);
