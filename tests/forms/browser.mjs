@@ -39,7 +39,11 @@ const evaluate = async (expression) => {
   return result.value;
 };
 
+// What looks needs timers; a page that was loaded without scripts stays without its own.
+const scripts = (on) => options.script === false && session.send('Emulation.setScriptExecutionDisabled', { value: !on });
+
 const look = async (name) => {
+  await scripts(true);
   const found = await evaluate(`${axe};
     axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
       .then((r) => JSON.stringify({ passes: r.passes.length, violations: r.violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html).join(' | ')) }))`);
@@ -57,6 +61,7 @@ const look = async (name) => {
   const file = `${options.shots}/${name}-${options.width}${options.dark ? '-dark' : ''}${options.script === false ? '-noscript' : ''}.png`;
   await page.screenshot({ path: file, fullPage: true });
   said.shots.push(file);
+  await scripts(false);
 };
 
 const focused = () => evaluate('document.activeElement ? document.activeElement.id || document.activeElement.className || document.activeElement.tagName : ""');
@@ -90,7 +95,9 @@ try {
   said.focusAfterLink = await focused();
 
   await tabTo('service');
-  await page.keyboard.type(options.service);
+  const chosen = () => evaluate('document.getElementById("service").selectedOptions[0].textContent');
+  for (let step = 0; step < 30 && !(await chosen()).startsWith(options.service); step += 1) await page.keyboard.press('ArrowDown');
+  said.service = await chosen();
   await tabTo('description');
   await page.keyboard.type('El contenedor está lleno.\n<b>Huele</b> & mal.');
   if (options.script !== false) {

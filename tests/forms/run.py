@@ -91,7 +91,7 @@ def browse(**options):
         "service": "Contenedor", "email": "ana@example.org", **options,
     }
     done = subprocess.run(
-        ["node", os.path.join(HERE, "browser.mjs"), modules(), json.dumps(given)], capture_output=True, text=True, timeout=120
+        ["node", os.path.join(HERE, "browser.mjs"), modules(), json.dumps(given)], capture_output=True, text=True, timeout=200
     )
     holds(done.returncode == 0, f"the browser's script ended badly: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     said = json.loads(done.stdout)
@@ -101,13 +101,16 @@ def browse(**options):
 
 def looked_well(said):
     equal(said["violations"], [], "axe-core")
+    # The page with errors is a 422, which Chromium remarks upon. A breach of the policy would be another remark.
+    remarks = [remark for remark in said["console"] if "status of 422" not in remark]
+    equal(remarks, [], "what the browser complains of")
     equal(said["small"], [], "targets under 24 by 24 pixels")
     equal(said["wide"], [], "pages wider than the window")
     holds(said["errorTitle"].startswith("Error: "), said["errorTitle"])
     equal(said["focusAfterError"], "errors", "what has the focus on a page with errors")
     equal(said["focusAfterLink"], "service", "where a link of the summary leads")
     holds(said["outline"].startswith("solid") and int(said["outline"].split()[1].removesuffix("px")) >= 2, said["outline"])
-    contains(said["body"], "<b>Huele</b> & mal.")
+    contains(said["body"], "<b>Huele</b> & mal.", said["service"])
     holds(re.fullmatch(r"\d{3}-\d{3}-\d{4}", said["reference"] or ""), said["reference"])
 
 
@@ -122,8 +125,6 @@ def case_of(said):
 def test_a_form_is_filled_in_by_keyboard_at_320_pixels_and_the_place_comes_from_the_photo():
     said = browse(width=320)
     looked_well(said)
-    equal(said["console"], [f"Failed to load resource: the server responded with a status of 422 (Unprocessable {word})" for word in ("Content",)]
-          if said["console"] and "Content" in said["console"][0] else said["console"], "console")
     case, event = case_of(said)
     equal((event["location"], event["flags"]), ({"lat": 39.4699, "long": -0.376}, ["location_from_photo"]))
     equal(event["sender"], "ana@example.org")
@@ -144,7 +145,6 @@ def test_a_form_is_filled_in_by_keyboard_at_1280_pixels_with_the_position_of_the
 def test_a_form_works_without_scripts_and_in_the_dark():
     said = browse(width=640, script=False, dark=True, email="carla@example.org")
     looked_well(said)
-    equal(said["console"], [])
     case_of(said)
 
 
@@ -339,4 +339,4 @@ def test_another_sites_form_posts_json_with_a_token_or_a_key():
 
 
 if __name__ == "__main__":
-    checks.main(globals(), limit=420)
+    checks.main(globals(), limit=600)

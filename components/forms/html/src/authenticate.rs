@@ -138,7 +138,7 @@ fn posted(request: &Request, context: &Context) -> Authentication {
             let detail = "JSON needs a `token` of this form or an API key";
             return refuse(RefusalReason::MissingSignature, detail);
         }
-        (_, None) => return again(request, context, &site, &sent, site.words.look_again),
+        (_, None) => return again(request, context, &site, &sent, site.words.look_again, Vec::new()),
     };
     if !check::faults(&sent, context, site.words).is_empty() {
         return refuse(RefusalReason::Malformed, "something in the form has to be put right");
@@ -172,7 +172,7 @@ fn timely(
     let is_page = sent.encoding == wire::Encoding::Page;
     if !token.is_current(request) {
         // Without a page to show again the gateway says it.
-        return is_page.then(|| again(request, context, site, sent, site.words.open_too_long));
+        return is_page.then(|| again(request, context, site, sent, site.words.open_too_long, Vec::new()));
     }
     if is_page && sent.get(wire::STEP) == Some(wire::SERVICE) {
         let form = Form { site, sent: Some(sent), faults: &[], notice: None, token: Some(token) };
@@ -181,7 +181,7 @@ fn timely(
     }
     if token.age(request) < settings::min_fill(context) {
         if is_page {
-            return Some(again(request, context, site, sent, site.words.look_again));
+            return Some(again(request, context, site, sent, site.words.look_again, vec![token.check(context)]));
         }
         let detail = "sent sooner than `min_seconds` after the form was handed out";
         return Some(Authentication::Refuse(refusal(RefusalReason::Stale, detail)));
@@ -189,10 +189,18 @@ fn timely(
     None
 }
 
-/// The form with what was written in it and a fresh seal.
-fn again(request: &Request, context: &Context, site: &Site<'_>, sent: &Sent<'_>, notice: &str) -> Authentication {
+/// The form with what was written in it and a fresh seal, if these hold.
+fn again(
+    request: &Request,
+    context: &Context,
+    site: &Site<'_>,
+    sent: &Sent<'_>,
+    notice: &str,
+    checks: Vec<Check>,
+) -> Authentication {
     let token = Token::new(request);
     let faults = check::faults(sent, context, site.words);
     let form = Form { site, sent: Some(sent), faults: &faults, notice: Some(notice), token: Some(&token) };
-    sealed(site.respond(422, form.page()), &token, context)
+    let answer = site.respond(422, form.page());
+    Authentication::Handshake(Handshake { checks, answer, mac: Some(token.mac(context)) })
 }

@@ -144,11 +144,18 @@ fn attachment(file: &Photo<'_>) -> Attachment {
 type Question = channel_sdk::types::ServiceAttribute;
 
 fn attributes(sent: &Sent<'_>, questions: &[Question]) -> Vec<(String, String)> {
-    let answers = |question: &Question| -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    for question in questions {
         let name = wire::attribute(&question.code);
-        sent.all(&name).map(|answer| (question.code.clone(), answer.to_owned())).collect()
-    };
-    questions.iter().flat_map(answers).collect()
+        sent.all(&name).for_each(|answer| put(&mut attributes, &question.code, answer.to_owned()));
+    }
+    attributes
+}
+
+/// Where it stands in JSON: by name, values of one name in order.
+fn put(pairs: &mut Vec<(String, String)>, name: &str, value: String) {
+    let place = pairs.partition_point(|(known, _)| known.as_str() <= name);
+    pairs.insert(place, (name.to_owned(), value));
 }
 
 /// What has no place of its own, and what is to be known before a photo is published.
@@ -156,15 +163,17 @@ fn fields(sent: &Sent<'_>, questions: &[Question]) -> Vec<(String, String)> {
     let is_own = |name: &str| {
         wire::OWN.contains(&name) || questions.iter().any(|question| wire::attribute(&question.code) == name)
     };
-    let mut fields: Vec<(String, String)> =
-        sent.fields().iter().filter(|(name, value)| !is_own(name) && !value.is_empty()).cloned().collect();
+    let mut fields = Vec::new();
+    for (name, value) in sent.fields().iter().filter(|(name, value)| !is_own(name) && !value.is_empty()) {
+        put(&mut fields, name, value.clone());
+    }
     for (index, file) in sent.photos.iter().enumerate() {
         let number = index + 1;
         if let Some(clean) = photo::published(file.content) {
-            fields.push((format!("photo_{number}_published_sha256"), photo::sha256(&clean)));
+            put(&mut fields, &format!("photo_{number}_published_sha256"), photo::sha256(&clean));
         }
         if let Some(turn) = photo::orientation(file.content) {
-            fields.push((format!("photo_{number}_orientation"), turn.to_string()));
+            put(&mut fields, &format!("photo_{number}_orientation"), turn.to_string());
         }
     }
     fields
