@@ -417,6 +417,13 @@ def test_a_body_beyond_the_limit_is_413():
     errors(answer, 413)
 
 
+def test_a_large_photo_is_taken():
+    body, kind = multipart(form(), [("media", "large.png", "image/png", png() + b"\r\n--x" * (3 << 20))])
+    checks.holds(len(body) > 15_000_000, "not large")
+    (photo,) = event_of(filed(body, headers=[kind]))["attachments"]
+    checks.equal((photo["content_type"], photo["size"]), ("image/png", len(png()) + 5 * (3 << 20)))
+
+
 def test_a_photo_that_is_none_is_kept_and_not_called_one():
     body, kind = multipart(form(), [("media", "../../photo.jpg", "image/jpeg", b"<script>alert(1)</script>"), ("media", "", "application/octet-stream", b"")])
     event = event_of(filed(body, headers=[kind]))

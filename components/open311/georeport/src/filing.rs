@@ -146,7 +146,9 @@ fn check(attribute: &ServiceAttribute, given: &[(String, String)]) -> Result<(),
             (values.len() == 1 && values.iter().all(number), "one number")
         }
         AttributeDatatype::Datetime => (values.len() == 1 && values.iter().all(|text| is_time(text)), "one time"),
-        AttributeDatatype::SingleValueList => (values.len() == 1 && values.iter().all(known), "one of the keys in its definition"),
+        AttributeDatatype::SingleValueList => {
+            (values.len() == 1 && values.iter().all(known), "one of the keys in its definition")
+        }
         AttributeDatatype::MultiValueList => (values.iter().all(known), "keys in its definition"),
     };
     if fits { Ok(()) } else { Err(Fault::bad(format!("attribute[{code}] must be {wanted}"))) }
@@ -159,8 +161,8 @@ fn is_time(text: &str) -> bool {
 }
 
 /// What makes two requests the same: everything that came with them but the key and the jurisdiction, in the order of the
-/// names, since clients keep none.
-pub(crate) fn content(parameters: &Parameters<'_>) -> Vec<u8> {
+/// names, since clients keep none. Of files it is their hashes.
+pub(crate) fn content(parameters: &Parameters<'_>, files: &[String]) -> Vec<u8> {
     let pairs = parameters.pairs.iter().filter(|(name, _)| !is_about_the_client(name));
     let pairs = in_order(pairs.cloned().collect());
     let mut content = Vec::new();
@@ -173,8 +175,8 @@ pub(crate) fn content(parameters: &Parameters<'_>) -> Vec<u8> {
         put(name.as_bytes());
         put(value.as_bytes());
     }
-    for file in &parameters.files {
-        put(file.body);
+    for hash in files {
+        put(hash.as_bytes());
     }
     content
 }

@@ -45,7 +45,8 @@ pub(crate) fn translate(request: &Request, context: &Context) -> Translation {
 
 fn event(request: &Request, filing: &Filing<'_>) -> Event {
     let given = |name: &str| filing.parameters.first(name);
-    let content = photo::sha256(&filing::content(&filing.parameters));
+    let hashes: Vec<String> = filing.parameters.files.iter().map(|file| photo::sha256(file.body)).collect();
+    let content = photo::sha256(&filing::content(&filing.parameters, &hashes));
     let mut event = Event::new(Kind::Request, key(request, &content));
     event.public = true;
     event.timestamp = filing.requested;
@@ -63,7 +64,7 @@ fn event(request: &Request, filing: &Filing<'_>) -> Event {
     event.department = filing.department.clone();
     event.attributes = filing.attributes.clone();
     event.fields = fields(filing);
-    attach(filing, &mut event);
+    attach(filing, hashes, &mut event);
     event.threading = Threading::Key(content);
     event
 }
@@ -127,7 +128,7 @@ fn fields(filing: &Filing<'_>) -> Vec<(String, String)> {
 }
 
 /// Media by address are published with the request; what is uploaded stays in the envelope, for staff.
-fn attach(filing: &Filing<'_>, event: &mut Event) {
+fn attach(filing: &Filing<'_>, hashes: Vec<String>, event: &mut Event) {
     let attachment = |url: Option<String>| Attachment {
         name: None,
         content_type: None,
@@ -139,7 +140,7 @@ fn attach(filing: &Filing<'_>, event: &mut Event) {
         disposition: Some("attachment".into()),
     };
     event.attachments = filing.media_urls.iter().map(|url| attachment(Some(url.clone()))).collect();
-    for file in &filing.parameters.files {
+    for (file, hash) in filing.parameters.files.iter().zip(hashes) {
         let kind = photo::kind(file.body);
         if kind.is_none() && !event.flags.iter().any(|flag| flag == "not_a_picture") {
             event.flags.push("not_a_picture".into());
@@ -153,7 +154,7 @@ fn attach(filing: &Filing<'_>, event: &mut Event) {
                 (!media_type.is_empty() && !media_type.starts_with("image/")).then_some(media_type)
             }),
             size: u64::try_from(file.body.len()).ok(),
-            sha256: Some(photo::sha256(file.body)),
+            sha256: Some(hash),
             ..attachment(None)
         });
     }

@@ -31,7 +31,7 @@ pub(crate) enum Resource {
 /// A request that can be served.
 pub(crate) enum Ask<'a> {
     /// Anybody may ask.
-    Question(Question),
+    Question(Box<Question>),
     /// Who files a request needs an `api_key`, if the administration has given one out.
     Filing(Box<Filing<'a>>),
 }
@@ -81,7 +81,8 @@ pub(crate) fn read<'a>(request: &'a Request, context: &Context) -> Result<Ask<'a
         ("GET", _) => {
             parameters.add(&query);
             jurisdiction(&parameters, context)?;
-            Ok(Ask::Question(Question::read(resource, &parameters, request.received_at, &context.profile)?))
+            let question = Question::read(resource, &parameters, request.received_at, &context.profile)?;
+            Ok(Ask::Question(Box::new(question)))
         }
         ("POST", Resource::Requests) => {
             // What the body says comes first where both say it.
