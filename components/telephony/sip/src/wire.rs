@@ -1,6 +1,7 @@
 //! What `infra/sip/kamailio.cfg` sends: one flat JSON object per event of a call.
 
 use channel_sdk::e164::{self, Caller};
+use channel_sdk::json;
 use channel_sdk::menu;
 use channel_sdk::time;
 use channel_sdk::types::{Context, Department, Handle, Instant, Request};
@@ -78,7 +79,8 @@ impl Report {
     /// Unix seconds, or RFC 3339.
     pub(crate) fn time(&self) -> Option<Instant> {
         let text = self.text("time")?;
-        text.parse::<i64>().ok().and_then(|seconds| seconds.checked_mul(1000)).or_else(|| time::parse(&text))
+        let seconds = text.parse::<i64>().ok().and_then(|seconds| seconds.checked_mul(1000));
+        seconds.filter(|instant| json::is_writable(*instant)).or_else(|| time::parse(&text))
     }
 
     /// A Call-ID is the caller's to choose: with the peer it came from, a stranger elsewhere can't join a call or take its place.

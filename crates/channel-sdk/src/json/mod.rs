@@ -11,7 +11,7 @@ mod time;
 pub use event::{event, intake, kind_name, parse_event, parse_kind};
 pub use profile::{is_code, parse_profile, profile};
 pub use read::JsonError;
-pub use time::{format_instant, parse_instant};
+pub use time::{format_instant, is_writable, parse_instant};
 
 use crate::types::{CaseStatus, Task};
 

@@ -75,6 +75,14 @@ pub fn parse_profile(value: &Value) -> Result<TenantProfile, JsonError> {
     if read.languages.is_empty() {
         return Err(members.error("languages", "needs at least one language, the default first, e.g. [\"es\"]"));
     }
+    // An unknown one would be taken for UTC, and a town would open an hour or two late.
+    if !crate::time::is_time_zone(&read.time_zone) {
+        let problem = format!(
+            "{:?} is no POSIX TZ rule: write CET-1CEST,M3.5.0,M10.5.0/3 for Madrid, UTC0 for UTC",
+            read.time_zone
+        );
+        return Err(members.error("time_zone", problem));
+    }
     unique(&members, "departments", read.departments.iter().map(|department| department.code.as_str()))?;
     unique(&members, "departments", read.departments.iter().filter_map(|department| department.digit.as_deref()))?;
     unique(&members, "services", read.services.iter().map(|service| service.code.as_str()))?;
@@ -327,5 +335,9 @@ mod tests {
             broken("/services/0/attributes/0/datatype", json!("colour")).contains("there is no datatype \"colour\"")
         );
         assert!(broken("/languages", json!([])).starts_with("languages: needs at least one"));
+        assert!(
+            broken("/time_zone", json!("Europe/Madrid"))
+                .starts_with("time_zone: \"Europe/Madrid\" is no POSIX TZ rule")
+        );
     }
 }

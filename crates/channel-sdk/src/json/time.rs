@@ -1,9 +1,16 @@
 //! RFC 3339 times of the public JSON, to the millisecond.
 
+/// 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z: RFC 3339 has four-digit years.
+const WRITABLE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
+/// Whether RFC 3339 can write it. What it can't is no time of any event.
+pub fn is_writable(instant: i64) -> bool {
+    WRITABLE.contains(&instant)
+}
+
 /// `2024-10-29T17:00:00Z`, with `.123` when there are milliseconds. Proleptic Gregorian; years beyond 0000–9999 are clamped.
 pub fn format_instant(instant: i64) -> String {
-    // 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: RFC 3339 has four-digit years.
-    let instant = instant.clamp(-62_167_219_200_000, 253_402_300_799_999);
+    let instant = instant.clamp(*WRITABLE.start(), *WRITABLE.end());
     let (days, millis) = (instant.div_euclid(86_400_000), instant.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (seconds, millis) = (millis / 1000, millis % 1000);
@@ -68,7 +75,7 @@ pub fn parse_instant(text: &str) -> Option<i64> {
         return None;
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second.min(59) - offset * 60;
-    Some(seconds * 1000 + millis)
+    Some(seconds * 1000 + millis).filter(|instant| is_writable(*instant))
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -105,6 +112,13 @@ fn civil(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_leads_to_no_year_that_can_not_be_written() {
+        assert_eq!(parse_instant("0000-01-01T00:00:00+01:00"), None);
+        assert_eq!(parse_instant("9999-12-31T23:59:59-00:01"), None);
+        assert_eq!(parse_instant("9999-12-31T23:59:59Z").map(format_instant).as_deref(), Some("9999-12-31T23:59:59Z"));
+    }
 
     #[test]
     fn known_instants_are_written_and_read() {
