@@ -46,7 +46,8 @@ impl Dialect for Twilio {
             ("CallSid", "CA00000000000000000000000000000000"),
             ("CallStatus", "ringing"),
             ("CallbackSource", "call-progress-events"),
-            ("Direction", "inbound"),
+            // The status of a call that we made looks for its case and opens none.
+            ("Direction", "outbound-api"),
             ("From", "anonymous"),
             ("SequenceNumber", "0"),
             ("To", "anonymous"),
