@@ -18,8 +18,13 @@ const WRITTEN: [&str; 12] = ["rs", "wit", "toml", "py", "js", "mjs", "sh", "cfg"
 
 /// Every file of the repository with one of these endings; what git ignores is left out by name.
 fn files(endings: &[&str]) -> Result<Vec<PathBuf>> {
+    files_below(&layout::root(), endings)
+}
+
+/// The same of one folder.
+pub(super) fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut folders = vec![layout::root()];
+    let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();

@@ -1,0 +1,141 @@
+//! Checks of what always holds: every invariant has tests that exist, and no component keeps anything of a request.
+
+use crate::layout;
+use anyhow::Result;
+use std::path::Path;
+
+/// How many there are (ARCHITECTURE.md, docs/invariants.md).
+const INVARIANTS: usize = 12;
+
+/// What proves which invariant.
+const TABLE: &str = "docs/invariants.md";
+
+/// Every test named in the table exists, and every invariant has one.
+pub(super) fn are_proved() -> Result<Vec<String>> {
+    let table = layout::read(&layout::root().join(TABLE))?;
+    let mut violations = Vec::new();
+    let mut proved = 0;
+    for section in table.split("\n## ").skip(1) {
+        let heading = section.lines().next().unwrap_or_default();
+        let tests: Vec<(&str, &str)> = tests(section).collect();
+        if tests.is_empty() {
+            violations.push(format!("{TABLE}: {heading}: no test is named"));
+        }
+        proved += usize::from(!tests.is_empty());
+        for (file, name) in tests {
+            match std::fs::read_to_string(layout::root().join(file)) {
+                Err(_) => violations.push(format!("{TABLE}: {heading}: there is no file {file}")),
+                Ok(text) if !defines(&text, name) => {
+                    violations.push(format!(
+                        "{TABLE}: {heading}: {file} has no test {name}; name the one that took its place"
+                    ));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    if proved != INVARIANTS {
+        violations.push(format!("{TABLE}: {proved} invariants have tests, of {INVARIANTS}"));
+    }
+    Ok(violations)
+}
+
+/// `file::test` between backticks.
+fn tests(section: &str) -> impl Iterator<Item = (&str, &str)> {
+    section
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.rsplit_once("::"))
+        .filter(|(file, _)| file.contains('/'))
+}
+
+fn defines(text: &str, name: &str) -> bool {
+    ["fn ", "def test_"].iter().any(|word| {
+        let start = format!("{word}{name}");
+        text.match_indices(&start)
+            .any(|(at, _)| text.get(at + start.len()..).is_some_and(|rest| rest.starts_with(['(', '<'])))
+    })
+}
+
+/// What may outlive a request, with the reason.
+const KEPT: [(&str, &str); 1] =
+    [("components/gateway/src/wasi.rs", "what the connector and the settings say, which is the same for all")];
+
+/// Types that change behind a shared reference.
+const CHANGING: [&str; 8] = ["Atomic", "Cell<", "Lazy", "Mutex", "OnceCell", "OnceLock", "RwLock", "UnsafeCell"];
+
+/// No static of a component, nor of what connectors share, can change: instances are reused.
+pub(super) fn no_memory() -> Result<Vec<String>> {
+    let mut violations = Vec::new();
+    for room in ["components", "crates/channel-sdk", "crates/store-sdk", "crates/signatures"] {
+        for file in super::sources::files_below(&layout::root().join(room), &["rs"])? {
+            let relative = layout::relative(&file);
+            let is_test =
+                relative.components().any(|part| part.as_os_str() == "tests") || relative.ends_with("tests.rs");
+            if is_test || KEPT.iter().any(|(kept, _)| relative == Path::new(kept)) {
+                continue;
+            }
+            let text = layout::read(&file)?;
+            let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (number, line) in production.lines().enumerate().filter(|(_, line)| remembers(line)) {
+                violations.push(format!(
+                    "{}:{}: an instance serves many requests, and this remembers: {}",
+                    relative.display(),
+                    number + 1,
+                    line.trim()
+                ));
+            }
+        }
+    }
+    Ok(violations)
+}
+
+/// Whether the line declares something that outlives a request and can change.
+fn remembers(line: &str) -> bool {
+    let line = line.trim();
+    if line.starts_with("//") {
+        return false;
+    }
+    let declared = line.split("static ").next().is_some_and(|before| before.is_empty() || before.starts_with("pub"));
+    let is_static = line.contains("static ") && declared && line.contains(':');
+    line.contains("thread_local!")
+        || is_static && (line.contains("static mut ") || CHANGING.iter().any(|name| line.contains(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_outlives_a_request_is_seen() {
+        for line in [
+            "static COUNT: AtomicU64 = AtomicU64::new(0);",
+            "    pub(crate) static LAST: Mutex<Option<String>> = Mutex::new(None);",
+            "static mut LAST: u8 = 0;",
+            "thread_local! {",
+            "pub static X: std::sync::OnceLock<String> = std::sync::OnceLock::new();",
+        ] {
+            assert!(remembers(line), "{line}");
+        }
+        for line in [
+            "static ES: Phrases = Phrases {",
+            "fn f(x: &'static str, cell: Cell<u8>) {",
+            "// static X: Mutex<u8>",
+            "const X: u8 = 0;",
+        ] {
+            assert!(!remembers(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn tests_are_found_by_file_and_whole_name() {
+        let found: Vec<_> = tests("1. A\n* `a/b.rs::one` and `Retry-After`, `c::d`\n* `e/f.py::two`: why").collect();
+        assert_eq!(found, [("a/b.rs", "one"), ("e/f.py", "two")]);
+        assert!(defines("fn one() {}", "one"));
+        assert!(defines("pub fn one<W: World>(world: &W) {", "one"));
+        assert!(defines("def test_two():", "two"));
+        assert!(!defines("fn one_more() {}", "one"));
+        assert!(!defines("// fn of one()", "one"));
+    }
+}
