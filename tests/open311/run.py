@@ -1,5 +1,6 @@
 """Open311 GeoReport v2 with clients somebody else wrote (PyPI: `three` files and follows, `georeport` reads), and by hand what they can't."""
 
+import concurrent.futures
 import datetime
 import itertools
 import json
@@ -331,6 +332,14 @@ def test_the_same_request_sent_again_is_one_request():
     # A second event, if ten minutes have just ended between the two.
     checks.holds(len(running().case(first)["events"]) <= 2, "too many events")
     checks.equal(len([case for case in running().cases() if case["reference"] == first]), 1)
+
+
+def test_the_same_request_sent_by_many_at_once_is_one_case():
+    fields = form(**ANA)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: filed(fields), range(16)))
+    checks.equal(len(found), 1, "cases")
+    checks.holds(len(running().case(found.pop())["events"]) <= 2, "too many events")
 
 
 def test_distinct_requests_are_distinct_cases():

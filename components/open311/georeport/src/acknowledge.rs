@@ -180,3 +180,40 @@ fn language<'a>(request: &Request, context: &'a Context) -> &'a str {
         .find_map(|range| language::matching(&context.profile.languages, range))
         .unwrap_or_else(|| language::of_tenant(&context.profile, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(outcome: &Outcome) -> (u16, String) {
+        let request = Request {
+            method: "POST".into(),
+            url: "https://city.example/open311/georeport/t/requests.json".into(),
+            suffix: "/requests.json".into(),
+            query: None,
+            headers: Vec::new(),
+            body: b"service_code=x".to_vec(),
+            received_at: 0,
+        };
+        let profile = serde_json::json!({"tenant": "t", "name": "T", "languages": ["es"]});
+        let profile = channel_sdk::json::parse_profile(&profile).unwrap();
+        let public_url = "https://city.example/open311/georeport/t".into();
+        let context = Context { tenant: "t".into(), public_url, settings: Vec::new(), secrets: Vec::new(), profile };
+        let answer = acknowledge(&request, outcome, &context);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    }
+
+    #[test]
+    fn what_is_kept_without_a_case_has_a_token_in_place_of_an_id() {
+        let (status, body) = answered(&Outcome::Quarantined(Vec::new()));
+        assert_eq!(status, 200);
+        assert!(body.contains("\"token\":\"") && !body.contains("service_request_id"), "{body}");
+    }
+
+    #[test]
+    fn what_is_not_stored_is_an_error_in_the_standards_form() {
+        let (status, body) = answered(&Outcome::Unavailable(30));
+        assert_eq!(status, 503);
+        assert!(body.starts_with("[{\"code\":503,"), "{body}");
+    }
+}
