@@ -41,7 +41,7 @@ def test_call_then_cases_shows_the_call_against_the_demo_tenant():
 def test_help_names_every_command_and_exits_0():
     status, output, errors = server.command("--help")
     checks.equal(status, 0, errors)
-    checks.contains(output, "up", "cases", "call", "replay", "config", "tenant")
+    checks.contains(output, "up", "cases", "call", "reply", "deliver", "replay", "config", "tenant")
 
 
 def test_an_unknown_command_is_refused_with_help():

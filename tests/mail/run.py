@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, server  # noqa: E402
+from support import checks, server, sites  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INFRA = os.path.join(ROOT, "infra", "mail")
@@ -467,6 +467,54 @@ def test_with_the_real_program_mail_becomes_a_case_and_survives_a_stop():
         checks.holds("status=bounced" not in postfix.words().split("real-one")[-1], "nothing bounced")
     finally:
         RUNNING["real"].kill()
+        stub.start()
+
+
+def test_a_reply_of_staff_leaves_by_the_mail_server_and_the_answer_comes_back_to_its_case():
+    if not os.path.exists(server.BINARY) or not os.path.exists(os.path.join(ROOT, "target", "components", "email-mime.wasm")):
+        raise checks.Skip("the program is not built; run `cargo xtask build`")
+    postfix, out = relay()
+    stub = RUNNING["stub"]
+    settings = {"madrid": {
+        "public_url": "https://city.example/email/mime/madrid", "token": TOKEN, "addresses": [f"info@{DOMAIN}"], "from": f"info@{DOMAIN}",
+        "submit_url": f"http://127.0.0.1:{out.port}/", "submit_token": "fake-submit-token", "thread_secret": "fake-thread-secret",
+    }}
+    site = sites.site(lambda manifest: manifest.replace("http://127.0.0.1:2580", f"http://127.0.0.1:{out.port}"))
+    stub.stop()
+
+    def event(real, subject):
+        return checks.eventually(lambda: next((one for one in real.events() if one.get("subject") == subject), None), 20, f"{subject} is an event")
+
+    def arrived(subject):
+        for _, _, content in postfix.sink.to("ana@example.org"):
+            parsed = email.message_from_bytes(content, policy=email.policy.default)
+            if parsed["Subject"] == subject:
+                return parsed
+        return None
+
+    try:
+        RUNNING["real"] = real = server.Server(env=server.environment(SPIN_VARIABLE_EMAIL_MIME=json.dumps(settings)), cwd=site, listen=f"127.0.0.1:{stub.port}").with_profile()
+        postfix.send(letter("lamp"))
+        reference = event(real, "lamp")["case"]["reference"]
+        answer = real.api(f"/api/madrid/cases/{reference}/replies", "POST", {"text": "Ya est\u00e1 arreglada.\n.\nUn saludo", "author": "marta"})
+        checks.equal(answer.status, 202, answer.text)
+        mail = checks.eventually(lambda: arrived("Re: lamp"), 20, f"the reply arrives; {real.case(reference)['replies']} {postfix.words()[-1000:]}")
+        checks.equal(mail.get_content().replace("\r\n", "\n").rstrip("\n"), "Ya est\u00e1 arreglada.\n.\nUn saludo")
+        checks.equal((mail["In-Reply-To"], mail["From"].addresses[0].addr_spec), ("<lamp@example.org>", f"info@{DOMAIN}"))
+        back = mail["Reply-To"].addresses[0].addr_spec
+        checks.contains(back, f"info+{reference.replace('-', '')}-", f"@{DOMAIN}")
+        entry = checks.eventually(lambda: next((one for one in real.case(reference)["replies"] if one["state"] == "sent"), None), 10, "it is settled")
+        checks.equal(entry["message_id"], mail["Message-ID"])
+        # As a mail program answers: and once more from a telephone that knows nothing but the address.
+        threaded = letter("Re: lamp again").replace("<Re: lamp again@", "<again@").replace("Subject:", f"In-Reply-To: {mail['Message-ID']}\r\nSubject:")
+        postfix.send(threaded, to=[f"info@{DOMAIN}"])
+        checks.equal(event(real, "Re: lamp again")["case"]["reference"], reference, "by our Message-ID")
+        postfix.send(letter("token").replace("ana@example.org", "ana@elsewhere.example", 1), sender="ana@elsewhere.example", to=[back])
+        checks.equal(event(real, "token")["case"]["reference"], reference, "by the signed address")
+        checks.equal(len([one for one in postfix.sink.to("ana@example.org") if b"arreglada" in one[2]]), 1, "replies that arrived")
+    finally:
+        if "real" in RUNNING:
+            RUNNING["real"].kill()
         stub.start()
 
 
