@@ -7,7 +7,7 @@ use channel_sdk::types::{CallHeader, Context, Encoding, Fetch, Fetched, Instant,
 use serde_json::Value;
 
 use crate::wire::{
-    ACTIVITY_JSON, LD_JSON, authority, http_date, literal, our_key, same_origin, target, without_fragment,
+    ACTIVITY_JSON, LD_JSON, authority, http_date, literal, many, our_key, same_origin, target, without_fragment,
 };
 
 /// An actor's document is a few KiB; a long note's is not much more.
@@ -148,9 +148,7 @@ fn found(document: Document) -> Result<Value, Document> {
 /// The key of this id in an actor's document, if the document says that it is the actor's own.
 fn listed(actor: &Value, key_id: &str) -> Option<Owner> {
     let id = actor.text("id")?;
-    let keys = actor.at("publicKey");
-    let keys = keys.as_array().map_or(core::slice::from_ref(keys), Vec::as_slice);
-    let key = keys.iter().find(|key| key.text("id").as_deref() == Some(key_id))?;
+    let key = many(actor.at("publicKey")).iter().find(|key| key.text("id").as_deref() == Some(key_id))?;
     (key.text("owner").as_deref() == Some(id.as_str())).then_some(())?;
     Some(Owner { key: key.text("publicKeyPem")?, actor: id })
 }

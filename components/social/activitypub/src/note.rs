@@ -6,7 +6,7 @@ use channel_sdk::types::{Attachment, Context, Event, Handle, Kind, TextSource};
 use serde_json::Value;
 
 use crate::html;
-use crate::wire::{PUBLIC, ids, mark, mark_of_ours, only_id, our_actor, same_origin};
+use crate::wire::{PUBLIC, ids, many, mark, mark_of_ours, only_id, our_actor, same_origin};
 
 /// Who can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<'a> Addressed<'a> {
 /// Whether it is for us: addressed, mentioned, or an answer to what we wrote.
 pub(crate) fn concerns_us(object: &Value, activity: &Value, context: &Context) -> bool {
     let us = our_actor(context);
-    let mentioned = object.items("tag").iter().chain([object.at("tag")]).any(|tag| tag.at("href").as_str() == Some(us));
+    let mentioned = many(object.at("tag")).iter().any(|tag| tag.at("href").as_str() == Some(us));
     mentioned
         || Addressed::of(object, activity).all().any(|id| id == us)
         || only_id(object.at("inReplyTo")).is_some_and(|id| mark_of_ours(context, id).is_some())
@@ -110,9 +110,9 @@ pub(crate) fn event(object: &Value, activity: &Value, key: String, context: &Con
         event.text_source = Some(source);
         event.language = language;
     }
-    event.attachments = object.items("attachment").iter().filter_map(attachment).take(40).collect();
+    event.attachments = many(object.at("attachment")).iter().filter_map(attachment).take(40).collect();
     // In the order of their names, as the public JSON has them.
-    let poll = object.items("oneOf").iter().chain(object.items("anyOf"));
+    let poll = many(object.at("oneOf")).iter().chain(many(object.at("anyOf")));
     let options: Vec<String> = poll.filter_map(|option| option.text("name")).take(20).collect();
     if !options.is_empty() {
         event.fields.push(("options".into(), options.join("\n")));
@@ -143,7 +143,7 @@ fn words(object: &Value) -> Option<(String, TextSource, Option<String>)> {
 fn attachment(value: &Value) -> Option<Attachment> {
     // `url` may be a Link or a list of them.
     let link = value.at("url");
-    let link = link.as_array().and_then(|links| links.first()).unwrap_or(link);
+    let link = many(link).first().unwrap_or(link);
     let url = link.as_str().map(str::to_owned).or_else(|| link.text("href")).or_else(|| value.text("href"))?;
     Some(Attachment {
         name: value.text("name"),

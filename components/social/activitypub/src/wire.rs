@@ -82,12 +82,20 @@ pub(crate) fn without_fragment(url: &str) -> &str {
 
 /// The ids in a member that may be an id, an object with one, or a list of these.
 pub(crate) fn ids(value: &Value) -> Vec<&str> {
-    let values = value.as_array().map_or(core::slice::from_ref(value), Vec::as_slice);
-    values
+    many(value)
         .iter()
         .filter_map(|value| value.as_str().or_else(|| value.at("id").as_str()))
         .filter(|id| !id.is_empty())
         .collect()
+}
+
+/// The elements of a member: one that stands alone is as good as a list of one (JSON-LD 1.1 §4.3).
+pub(crate) fn many(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(values) => values,
+        one => core::slice::from_ref(one),
+    }
 }
 
 /// The only id in a member; none if there are several: then it is not said whose it is.
@@ -100,9 +108,7 @@ pub(crate) fn only_id(value: &Value) -> Option<&str> {
 
 /// Whether a type, or one of several, is this.
 pub(crate) fn is_type(value: &Value, name: &str) -> bool {
-    let kind = value.at("type");
-    let kinds = kind.as_array().map_or(core::slice::from_ref(kind), Vec::as_slice);
-    kinds.iter().any(|kind| kind.as_str() == Some(name))
+    many(value.at("type")).iter().any(|kind| kind.as_str() == Some(name))
 }
 
 /// Where our notes are: `<actor>/notes/<thread>/<id>`. The thread's mark comes back in `inReplyTo`, whatever the other server
