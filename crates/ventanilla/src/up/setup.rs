@@ -31,7 +31,9 @@ pub(crate) fn connectors(manifest: &Manifest) -> Vec<Connector> {
             .components
             .get(id)
             .is_some_and(|component| component.dependencies.keys().any(|key| key.starts_with("ventanilla:channel")));
-        let mut segments = route.text().trim_matches('/').split('/');
+        // A document at the root of the host (RFC 8615) is not where a connector is.
+        let Some(prefix) = route.text().strip_suffix("/...") else { continue };
+        let mut segments = prefix.trim_matches('/').split('/');
         if let (true, Some(channel), Some(vendor)) = (has_connector, segments.next(), segments.next()) {
             let variable = format!("{channel}_{vendor}").replace('-', "_");
             found.push(Connector { channel: channel.to_owned(), vendor: vendor.to_owned(), variable });
