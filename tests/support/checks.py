@@ -16,6 +16,10 @@ class Skip(Exception):
     """Can't be tried on this machine. Said loudly; a failure where CI is set, since there everything can be tried."""
 
 
+class OurHostOnly(Exception):
+    """About our own program, so not tried with `--on spin`. Said, and no failure."""
+
+
 class Failure(AssertionError):
     """A check that does not hold."""
 
@@ -70,6 +74,9 @@ def main(names, limit=120):
         start = time.monotonic()
         try:
             test()
+        except OurHostOnly as reason:
+            skipped += 1
+            print(f"SKIPPED {sentence}: {reason}", flush=True)
         except Skip as reason:
             if os.environ.get("CI"):
                 failed += 1

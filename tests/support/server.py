@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from . import checks, http, peers, twilio
+from . import checks, http, peers, spin, twilio
 
 ROOT = peers.ROOT
 BINARY = os.path.abspath(os.environ.get("VENTANILLA_BIN", os.path.join(ROOT, "target", "release", "ventanilla")))
@@ -60,6 +60,12 @@ def environment(settings=None, tokens=None, **more):
     return variables
 
 
+def only_our_own(why):
+    """For a test that looks at our own program."""
+    if spin.ON:
+        raise checks.OurHostOnly(why)
+
+
 def command(*arguments, env=None, cwd=ROOT, timeout=60, stdin=None):
     """Runs the program to its end: status, standard output, standard error."""
     if not os.path.exists(BINARY):
@@ -77,6 +83,8 @@ class Server:
         if not os.path.exists(BINARY):
             raise checks.Failure(f"{BINARY} does not exist; build it with `cargo xtask build`, or name it in VENTANILLA_BIN")
         self.data = data or folder()
+        if spin.ON:
+            return self._start_on_spin(env, arguments, cwd, listen, ready)
         # Compiling is not what is tried here: all servers share what is compiled.
         if not os.path.lexists(os.path.join(self.data, "cache")):
             os.makedirs(CACHE, mode=0o700, exist_ok=True)
@@ -96,6 +104,29 @@ class Server:
             # The first start on a machine compiles every component: that time is not the test's.
             if remaining:
                 signal.alarm(remaining)
+
+    def _start_on_spin(self, env, arguments, cwd, listen, ready):
+        if not ready:
+            raise checks.OurHostOnly("looks at how our own program does not start")
+        self.log = open(os.path.join(folder(), "stderr"), "w+b")
+        self.output = b""
+        remaining = signal.alarm(0)
+        self.process, self.url = spin.start(self.data, env or environment(), cwd, self.log, listen, arguments)
+        signal.alarm(remaining)
+        self.said = {"ready": True, "url": self.url}
+        if self.url is None:
+            self.kill()
+            raise checks.Failure(f"Spin does not serve:\n{self.errors()}")
+
+    def _signal(self, number):
+        if not spin.ON:
+            self.process.send_signal(number)
+            return
+        # `spin up` runs the trigger in a process of its own.
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
 
     def _await_ready(self, wait):
         end = time.monotonic() + wait
@@ -132,14 +163,14 @@ class Server:
     def kill(self):
         """SIGKILL: no destructor, no flush, no goodbye."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+            self._signal(signal.SIGKILL)
         self.process.wait(20)
         self.process.stdout.close()
 
     def stop(self, wait=20):
         """SIGTERM; gives the exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self._signal(signal.SIGTERM)
         try:
             return self.process.wait(wait)
         except subprocess.TimeoutExpired:
