@@ -83,10 +83,10 @@ class Provider:
         return [one for one in list(self.asked) if piece in one[3].decode("utf-8", "replace") or piece in urllib.parse.unquote_plus(one[3].decode("utf-8", "replace"))]
 
 
-def started(provider, data=None, clock=START, acknowledge=False, arguments=()):
+def started(provider, data=None, clock=START, acknowledge=False, every="100ms"):
     variables = {f"SPIN_VARIABLE_{name}": json.dumps({"madrid": settings}) for name, settings in VARIABLES.items()}
     environment = server.environment(SPIN_VARIABLE_COURIER_TOKEN=COURIER, **variables)
-    one = server.Server(data=data, env=environment, arguments=["--outbound-via", provider.url, "--clock", clock, "--deliver-every", "100ms", *arguments])
+    one = server.Server(data=data, env=environment, arguments=["--outbound-via", provider.url, "--clock", clock, "--deliver-every", every])
     RUNNING.append(one)
     return one.with_profile({**server.PROFILE, "acknowledge": acknowledge, "links": LINKS})
 
@@ -288,7 +288,7 @@ def test_a_reply_under_way_is_finished_when_the_server_is_told_to_stop():
 
 def test_without_a_timer_the_deliver_command_sends():
     provider = Provider()
-    with started(provider, arguments=["--deliver-every", "0"]) as one:
+    with started(provider, every="0") as one:
         reference = telegram(one, 1, "Hola")
         target = ["--url", one.url, "--tenant", "madrid", "--token", server.API_TOKEN]
         status, output, errors = server.command("reply", reference, *target, "--author", "marta", stdin="por la tubería\n")

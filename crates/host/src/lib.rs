@@ -20,5 +20,5 @@ pub mod state;
 pub mod variables;
 
 pub use compose::component_imports;
-pub use host::{Host, listen};
+pub use host::{Caller, Host, listen};
 pub use options::{Limits, Options, OutboundLimits, Progress};

@@ -110,6 +110,7 @@ fn page(case: &Value) -> String {
         format!("{}  {} {}", time(text(task, "/created_at")), text(task, "/task"), text(task, "/handle"))
     });
     section(&mut out, "Events", items(case, "/events"), event);
+    section(&mut out, "Replies", items(case, "/replies"), reply);
     section(&mut out, "Notes", items(case, "/notes"), |note| {
         format!("{}  {}: {}", time(text(note, "/at")), text(note, "/author"), text(note, "/text"))
     });
@@ -125,6 +126,25 @@ fn page(case: &Value) -> String {
         )
     });
     out
+}
+
+/// One reply on one line: when, what became of it, who wrote what.
+fn reply(reply: &Value) -> String {
+    let mut line = format!("{}  {:8}", time(text(reply, "/created_at")), text(reply, "/state"));
+    let delivery = text(reply, "/delivery/status");
+    if !delivery.is_empty() {
+        line.push_str(&format!("  {delivery}"));
+    }
+    let automatic = reply.get("automatic") == Some(&Value::Bool(true));
+    line.push_str(&match automatic {
+        true => "  automatic acknowledgement".to_owned(),
+        false => format!("  {}: {}", text(reply, "/author"), text(reply, "/text")),
+    });
+    let reason = text(reply, "/reason");
+    if !reason.is_empty() {
+        line.push_str(&format!("  ({reason})"));
+    }
+    line
 }
 
 /// One event on one line: when, what, and what was said.
@@ -171,6 +191,15 @@ mod tests {
         assert!(page.starts_with("Case 482-109-3726  new\n"), "{page}");
         assert!(page.contains("call_back +34600000001") && page.contains("una farola [2J"), "{page}");
         assert!(!page.contains("subject") && !page.contains("Notes") && !page.contains('\u{1b}'), "{page}");
+    }
+
+    #[test]
+    fn a_reply_shows_what_became_of_it() {
+        let sent = json!({"created_at": "2026-11-21T20:00:00Z", "state": "sent", "author": "ana", "text": "ya", "delivery": {"status": "read"}});
+        assert_eq!(reply(&sent), "2026-11-21 20:00:00  sent      read  ana: ya");
+        let failed =
+            json!({"created_at": "2026-11-21T20:00:00Z", "state": "failed", "automatic": true, "reason": "why"});
+        assert_eq!(reply(&failed), "2026-11-21 20:00:00  failed    automatic acknowledgement  (why)");
     }
 
     #[test]

@@ -75,6 +75,14 @@ pub(crate) enum Command {
     Cases(CasesOptions),
     /// Show one case with its events, tasks, notes and history.
     Case(CaseOptions),
+    /// Answer the citizen of a case, by the channel of their last message.
+    ///
+    /// The reply is queued and leaves within seconds; `ventanilla case` shows whether it was sent, delivered or refused, and why.
+    Reply(ReplyOptions),
+    /// Send what is queued, for servers that have no timer of their own (cron, a Kubernetes CronJob).
+    ///
+    /// `ventanilla up` does it by itself.
+    Deliver(DeliverOptions),
     /// List events, oldest first.
     Events(EventsOptions),
     /// List envelopes (raw requests as received), newest first.
@@ -125,6 +133,9 @@ pub(crate) struct UpOptions {
     /// The application.
     #[arg(long, default_value = "spin.toml", value_name = "FILE")]
     pub(crate) manifest: PathBuf,
+    /// How often to look whether something is to be sent; 0 sends nothing (see `ventanilla deliver`).
+    #[arg(long, default_value = "2s", value_name = "TIME")]
+    pub(crate) deliver_every: String,
     /// Test aid: the clock that components see starts here (RFC 3339) and runs on.
     #[arg(long, value_name = "TIME", help_heading = "Test aids")]
     pub(crate) clock: Option<String>,
@@ -160,6 +171,39 @@ pub(crate) struct CaseOptions {
     /// The case's reference, with or without dashes.
     pub(crate) reference: String,
     /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ReplyOptions {
+    /// The case's reference, with or without dashes.
+    pub(crate) reference: String,
+    /// What to write; standard input if absent or `-`. After `--` it may begin with a dash.
+    pub(crate) text: Vec<String>,
+    /// Who answers [default: staff].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DeliverOptions {
+    /// The server's variable courier_token.
+    #[arg(long, env = "VENTANILLA_COURIER_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) courier_token: Option<String>,
+    /// Again and again, so often, until interrupted: 5s, 500ms or 2m. Once if absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) every: Option<String>,
+    /// Only this connector, as channel/vendor. May be repeated [default: those of the manifest].
+    #[arg(long = "connector", value_name = "CHANNEL/VENDOR")]
+    pub(crate) connectors: Vec<String>,
+    /// The application whose connectors deliver.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// One line of JSON per connector that had something to send.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,6 @@
 //! `ventanilla up`: sets up what is missing, says loudly what is unusual, and serves.
 
+mod courier;
 mod demo;
 mod setup;
 
@@ -8,6 +9,7 @@ use crate::failure::failure;
 use crate::state::{self, DEMO, State};
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use courier::Courier;
 use serde_json::{Value, json};
 pub(crate) use setup::connectors;
 use setup::{Connector, Setup};
@@ -28,6 +30,7 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
     let listener = runtime.block_on(ventanilla_host::listen(&address(&options.listen)?.to_string()))?;
     let listen = listener.local_addr().context("the listening socket has no address")?;
     let url = format!("http://{}", reachable(listen));
+    let deliver_every = crate::deliver::duration(&options.deliver_every)?;
     let mut host_options = host_options(&options, &data, listen)?;
     let manifest = Manifest::load(&options.manifest, host_options.profile.as_deref())?;
     let operator = Variables::resolve(&manifest, &host_options)?;
@@ -64,7 +67,14 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
         } else {
             told.people()
         }
-        host.serve_listener(listener).await
+        let token = setup.courier_token.take().filter(|_| !deliver_every.is_zero());
+        let courier = token.map(|token| Courier::start(host.caller(), &connectors, token, deliver_every));
+        let before_the_end = async {
+            if let Some(courier) = courier {
+                courier.stop().await;
+            }
+        };
+        host.serve_listener_and(listener, Box::pin(before_the_end)).await
     })
 }
 

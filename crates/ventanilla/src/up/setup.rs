@@ -10,6 +10,8 @@ use ventanilla_host::manifest::{Manifest, Target};
 
 /// The variable with the API's tokens.
 const API_TOKENS: &str = "api_tokens";
+/// The variable with the token of who drives deliveries.
+const COURIER_TOKEN: &str = "courier_token";
 /// Tokens under this name open every tenant (see `components/api`).
 const OPERATOR: &str = "*";
 
@@ -54,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) tenants: Vec<String>,
     /// Opens every tenant as long as this process lives. Absent when the manifest has no API.
     pub(crate) operator_token: Option<String>,
+    /// Of who drives deliveries: the operator's, else one for as long as this process lives. Absent when the manifest has none.
+    pub(crate) courier_token: Option<String>,
     /// What the operator should hear.
     pub(crate) warnings: Vec<String>,
 }
@@ -87,6 +91,11 @@ impl Setup {
         }
         if let Some(text) = given(API_TOKENS) {
             setup.tokens(text, state)?;
+        }
+        if let Some(token) = given(COURIER_TOKEN) {
+            let token = if token.is_empty() { state::secret()? } else { token.to_owned() };
+            setup.variables.push((COURIER_TOKEN.to_owned(), token.clone()));
+            setup.courier_token = Some(token);
         }
         setup.tenants.sort();
         setup.tenants.dedup();
@@ -230,6 +239,17 @@ mod tests {
         assert_eq!((&tokens["madrid"], &tokens["toledo"]), (&json!(["m"]), &json!("t")));
         assert_eq!(tokens["*"], json!([setup.operator_token.clone().unwrap()]));
         assert_eq!(state.token, None);
+    }
+
+    #[test]
+    fn the_courier_has_the_operator_s_token_or_a_new_one() {
+        let courier = |given: Option<&'static str>| {
+            let given = move |name: &str| given.filter(|_| name == "courier_token");
+            Setup::plan(&acme(), given, &mut State::default(), "http://127.0.0.1:3000").unwrap().courier_token
+        };
+        assert_eq!(courier(Some("mine")).as_deref(), Some("mine"));
+        assert_eq!(courier(Some("")).unwrap().len(), 48);
+        assert_eq!(courier(None), None, "an application that does not declare the variable");
     }
 
     #[test]

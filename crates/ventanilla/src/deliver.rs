@@ -1,0 +1,129 @@
+//! `ventanilla deliver`: drives deliveries of a server that has no timer of its own, by cron or a scheduled job.
+
+use crate::cli::{DeliverOptions, TargetOptions};
+use crate::client::{Http, Reply};
+use crate::failure::failure;
+use crate::output::{items, text};
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::time::Duration;
+use ventanilla_host::manifest::Manifest;
+
+/// Runs of one connector, one after another, before the next has its turn.
+const RUNS: usize = 100;
+
+/// Once, or until interrupted.
+pub(crate) fn run(target: &TargetOptions, options: &DeliverOptions) -> Result<()> {
+    let every = options.every.as_deref().map(duration).transpose()?;
+    let courier = Courier {
+        url: target.target()?.url,
+        token: options.courier_token.clone().ok_or_else(|| {
+            failure(
+                "the courier's token is not given",
+                "give the server's variable courier_token as VENTANILLA_COURIER_TOKEN or --courier-token",
+            )
+        })?,
+        connectors: match options.connectors.as_slice() {
+            [] => crate::up::connectors(&Manifest::load(&options.manifest, None)?)
+                .into_iter()
+                .map(|connector| format!("{}/{}", connector.channel, connector.vendor))
+                .collect(),
+            named => named.to_vec(),
+        },
+        http: Http::new(),
+        json: options.json,
+    };
+    let Some(every) = every else { return courier.deliver() };
+    loop {
+        // A server that is being restarted is asked again.
+        if let Err(error) = courier.deliver() {
+            crate::failure::report(&error);
+        }
+        std::thread::sleep(every);
+    }
+}
+
+struct Courier {
+    url: String,
+    token: String,
+    connectors: Vec<String>,
+    http: Http,
+    json: bool,
+}
+
+impl Courier {
+    fn deliver(&self) -> Result<()> {
+        let Some(first) = self.connectors.first() else {
+            return Err(failure("no connector is named", "give the server's manifest, or --connector channel/vendor"));
+        };
+        let due = self.ask("GET", &format!("/{first}/-/due"))?;
+        let queues = items(&due, "/queues").iter().filter(|queue| queue.get("due") == Some(&Value::Bool(true)));
+        for connector in
+            queues.map(|queue| text(queue, "/connector")).filter(|name| self.connectors.iter().any(|c| c == name))
+        {
+            let mut counts = [0_u64; 3];
+            for _ in 0..RUNS {
+                let answer = self.ask("POST", &format!("/{connector}/-/deliver"))?;
+                for (count, name) in counts.iter_mut().zip(["sent", "retry", "failed"]) {
+                    *count += answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+                }
+                if answer.get("more") != Some(&Value::Bool(true)) {
+                    break;
+                }
+            }
+            let [sent, retry, failed] = counts;
+            if self.json {
+                println!("{}", json!({"connector": connector, "sent": sent, "retry": retry, "failed": failed}));
+            } else {
+                println!("{connector}: {sent} sent, {retry} to be tried again, {failed} failed");
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Result<Value> {
+        let authorization = format!("Bearer {}", self.token);
+        let headers = [("accept", "application/json"), ("authorization", authorization.as_str())];
+        let body: Option<&[u8]> = (method == "POST").then_some(&[]);
+        let reply: Reply = self.http.send(method, &format!("{}{path}", self.url), &headers, body)?;
+        let what = format!("{method} {path}: {} ({})", reply.detail(), reply.status);
+        match reply.status {
+            200 => Ok(reply.json().unwrap_or_default()),
+            401 => Err(failure(what, "the courier's token is not the server's; give its variable courier_token")),
+            404 => Err(failure(what, "the server does not serve this connector; name those it does with --connector")),
+            _ => Err(failure(what, "see the server's log")),
+        }
+    }
+}
+
+/// `5s`, `500ms`, `2m` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let unit = match unit {
+        "ms" => Some(1),
+        "s" | "" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let millis = number.parse::<u64>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    millis
+        .map(Duration::from_millis)
+        .ok_or_else(|| failure(format!("{text:?} is not a length of time"), "write it like 5s, 500ms or 2m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_their_unit() {
+        for (text, millis) in [("5s", 5000), ("5", 5000), ("500ms", 500), ("2m", 120_000), ("0s", 0)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(millis), "{text}");
+        }
+        for bad in ["", "s", "-1s", "1.5s", "1 d", "99999999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}
