@@ -91,10 +91,21 @@ try {
   await page.keyboard.press('Enter');
   said.focusAfterLink = await focused();
 
-  await tabTo('service');
   const chosen = () => evaluate('document.getElementById("service").selectedOptions[0].textContent');
-  for (let step = 0; step < 30 && !(await chosen()).startsWith(options.service); step += 1) await page.keyboard.press('ArrowDown');
-  said.service = await chosen();
+  const choose = async (wanted) => {
+    await tabTo('service');
+    for (let step = 0; step < 30 && !(await chosen()).startsWith(wanted); step += 1) await page.keyboard.press('ArrowDown');
+    said.service = await chosen();
+  };
+  await choose(options.service);
+  if (options.question) {
+    await tabTo('quiet');
+    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+    await look('questions');
+    await tabTo('question-1');
+    await page.keyboard.press('Space');
+    said.answer = await evaluate('document.activeElement.value');
+  }
   await tabTo('description');
   await page.keyboard.type('El contenedor está lleno.\n<b>Huele</b> & mal.');
   if (options.script !== false) {

@@ -135,11 +135,12 @@ def test_a_form_is_filled_in_by_keyboard_at_320_pixels_and_the_place_comes_from_
 
 
 def test_a_form_is_filled_in_by_keyboard_at_1280_pixels_with_the_position_of_the_device():
-    said = browse(width=1280, locate=True, email="bea@example.org")
+    said = browse(width=1280, locate=True, email="bea@example.org", service="Recogida", question=True)
     looked_well(said)
     contains(said["located"], "39.500000", "Hemos añadido su posición.")
     _, event = case_of(said)
     equal((event["location"], event.get("flags", [])), ({"lat": 39.5, "long": -0.4}, []))
+    equal((said["answer"], list(event["attributes"].values())), ("furniture", ["furniture"]), "the answer to the subject's question")
 
 
 def test_a_form_works_without_scripts_and_in_the_dark():

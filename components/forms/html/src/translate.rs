@@ -46,7 +46,7 @@ fn event(context: &Context, sent: &Sent<'_>, identity: &Identity) -> Event {
     let service = check::service(sent, profile);
     let text = |name: &str| sent.get(name).map(str::to_owned);
     let email = sent.get(wire::EMAIL).filter(|email| check::is_email(email));
-    let email = email.map(|email| Handle { scheme: "email".into(), value: email.to_lowercase() });
+    let email = email.map(|email| Handle { scheme: "email".into(), value: email.to_ascii_lowercase() });
     let phone = sent.get(wire::PHONE).and_then(check::telephone);
     let phone = phone.map(|number| Handle { scheme: "phone".into(), value: number });
     let mut handles = email.into_iter().chain(phone);
