@@ -97,8 +97,8 @@ fn remembers(line: &str) -> bool {
     if line.starts_with("//") {
         return false;
     }
-    let declared = line.split("static ").next().is_some_and(|before| before.is_empty() || before.starts_with("pub"));
-    let is_static = line.contains("static ") && declared && line.contains(':');
+    let declared = line.strip_prefix("pub").map_or(line, |rest| rest.trim_start_matches(|c| c != ' ').trim_start());
+    let is_static = declared.starts_with("static ");
     line.contains("thread_local!")
         || is_static && (line.contains("static mut ") || CHANGING.iter().any(|name| line.contains(name)))
 }
@@ -121,6 +121,7 @@ mod tests {
         for line in [
             "static ES: Phrases = Phrases {",
             "fn f(x: &'static str, cell: Cell<u8>) {",
+            "pub(crate) trace: RefCell<Vec<&'static str>>,",
             "// static X: Mutex<u8>",
             "const X: u8 = 0;",
         ] {

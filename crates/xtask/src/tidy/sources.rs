@@ -158,7 +158,10 @@ fn names(line: &str, name: &str) -> bool {
         let after = line.get(at + name.len()..).and_then(|back| back.chars().next());
         // `xTwilio` is a word that begins with a capital.
         let capital = line.get(at..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()));
-        (!neighbour(before) || capital) && !neighbour(after)
+        // `METADATA` is one word; so is what HTML calls an element.
+        let shouted =
+            line.get(at..at + name.len() + 1).is_some_and(|word| word.bytes().all(|b| b.is_ascii_uppercase()));
+        (!neighbour(before) || capital) && !neighbour(after) && !shouted && before != Some('<')
     })
 }
 
@@ -173,7 +176,7 @@ mod tests {
         {
             assert!(names(line, "acme"), "{line}");
         }
-        for line in ["acmes", "pacme", "acme2"] {
+        for line in ["acmes", "pacme", "acme2", "ACMES", "<acme charset>"] {
             assert!(!names(line, "acme"), "{line}");
         }
     }
