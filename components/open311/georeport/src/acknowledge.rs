@@ -30,7 +30,10 @@ pub(crate) fn acknowledge(request: &Request, outcome: &Outcome, context: &Contex
         Outcome::Accepted(receipts) | Outcome::Quarantined(receipts) => filed(request, receipts, format),
         Outcome::Refused(refused) => failed(&faults(request, refused, context), format),
         Outcome::Unavailable(seconds) => {
-            let fault = Fault::new(503, "the request is not stored; file it again a little later");
+            let fault = match request.method.as_str() {
+                "GET" => Fault::new(503, "nothing can be looked up now; ask again a little later"),
+                _ => Fault::new(503, "the request is not stored; file it again a little later"),
+            };
             let mut response = failed(&fault.into(), format);
             response.headers.push(("retry-after".into(), seconds.to_string()));
             response
