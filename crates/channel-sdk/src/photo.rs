@@ -215,7 +215,7 @@ fn png(file: &[u8]) -> Option<Vec<u8>> {
 fn webp(file: &[u8]) -> Option<Vec<u8>> {
     const KEPT: [&[u8; 4]; 7] = [b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"];
     /// §2.7.1: the flags that say there is Exif and XMP.
-    const METADATA: u8 = 0x08 | 0x04;
+    const EXIF_AND_XMP: u8 = 0x08 | 0x04;
     let size = usize::try_from(u32::from_le_bytes(*file.get(4..)?.first_chunk()?)).ok()?;
     let mut rest = file.get(12..size.checked_add(8)?)?;
     let mut kept = b"WEBP".to_vec();
@@ -226,7 +226,7 @@ fn webp(file: &[u8]) -> Option<Vec<u8>> {
             let start = kept.len();
             kept.extend_from_slice(chunk);
             if let Some(flags) = kept.get_mut(start + 8).filter(|_| chunk.starts_with(b"VP8X")) {
-                *flags &= !METADATA;
+                *flags &= !EXIF_AND_XMP;
             }
         }
         rest = after;

@@ -37,26 +37,17 @@ impl<'a> Site<'a> {
         let skip = escape(skip);
         let foot = self.foot();
         format!(
-            r##"<!doctype html>
-<html lang="{tag}">
-<head>
-<meta charset="utf-8">
-<title>{title} – {name}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="stylesheet" href="{path}{style}">
-<script src="{path}{script}" defer></script>
-</head>
-<body>
-<a class="skip" href="#main">{skip}</a>
-<header>
-<p class="name">{name}</p>
-{languages}</header>
-<main id="main" tabindex="-1">
-{body}</main>
-{foot}</body>
-</html>
-"##
+            include_str!("page.html"),
+            body = body,
+            foot = foot,
+            languages = languages,
+            name = name,
+            path = path,
+            script = script,
+            skip = skip,
+            style = style,
+            tag = tag,
+            title = title
         )
     }
 

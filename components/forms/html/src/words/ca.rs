@@ -1,4 +1,4 @@
-//! Catalan.
+//! The pages in Catalan.
 
 use super::Words;
 

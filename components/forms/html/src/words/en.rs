@@ -1,4 +1,4 @@
-//! English.
+//! The pages in English.
 
 use super::Words;
 

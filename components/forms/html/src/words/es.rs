@@ -1,4 +1,4 @@
-//! Spanish.
+//! The pages in Spanish.
 
 use super::Words;
 

@@ -1,4 +1,4 @@
-//! Basque.
+//! The pages in Basque.
 
 use super::Words;
 

@@ -1,4 +1,4 @@
-//! Galician.
+//! The pages in Galician.
 
 use super::Words;
 
