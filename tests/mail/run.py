@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, server, sites  # noqa: E402
+from support import checks, server, sites, spin  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INFRA = os.path.join(ROOT, "infra", "mail")
@@ -237,7 +237,7 @@ def running():
 
 
 def finish():
-    for name in ("relay", "real"):
+    for name in ("courier", "relay", "real"):
         if name in RUNNING:
             RUNNING[name].kill()
     if "postfix" in RUNNING:
@@ -493,7 +493,12 @@ def test_a_reply_of_staff_leaves_by_the_mail_server_and_the_answer_comes_back_to
         return None
 
     try:
-        RUNNING["real"] = real = server.Server(env=server.environment(SPIN_VARIABLE_EMAIL_MIME=json.dumps(settings)), cwd=site, listen=f"127.0.0.1:{stub.port}").with_profile()
+        environment = server.environment(SPIN_VARIABLE_EMAIL_MIME=json.dumps(settings), SPIN_VARIABLE_COURIER_TOKEN="fake-courier")
+        RUNNING["real"] = real = server.Server(env=environment, cwd=site, listen=f"127.0.0.1:{stub.port}").with_profile()
+        if spin.ON:
+            # It has no timer of ours.
+            options = ["--every", "500ms", "--url", real.url, "--connector", "email/mime", "--courier-token", "fake-courier"]
+            RUNNING["courier"] = subprocess.Popen([server.BINARY, "deliver", *options], stdout=subprocess.DEVNULL)
         postfix.send(letter("lamp"))
         reference = event(real, "lamp")["case"]["reference"]
         answer = real.api(f"/api/madrid/cases/{reference}/replies", "POST", {"text": "Ya est\u00e1 arreglada.\n.\nUn saludo", "author": "marta"})
