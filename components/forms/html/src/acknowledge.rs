@@ -119,8 +119,8 @@ fn problem(status: u16, slug: &str, detail: &str, faults: &[Fault]) -> Response 
     };
     let kind = format!("https://ventanilla.dev/problems/{slug}");
     let mut body = json!({"type": kind, "title": title, "status": status, "detail": detail});
-    if !errors.is_empty() {
-        body["errors"] = errors.into();
+    if let (false, Some(members)) = (errors.is_empty(), body.as_object_mut()) {
+        members.insert("errors".into(), errors.into());
     }
     answer(status, "application/problem+json", &body)
 }

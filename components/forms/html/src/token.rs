@@ -140,7 +140,7 @@ mod tests {
         let token = Token { issued: 1, id: "a".into(), mac: String::new() };
         let bits = |answer: u32| {
             let digest = sha256(format!("1.a.{answer}").as_bytes());
-            let first = u32::from_str_radix(&digest[..8], 16).unwrap();
+            let first = u32::from_str_radix(digest.get(..8).unwrap(), 16).unwrap();
             first.leading_zeros()
         };
         let mut seen = [false; 9];
