@@ -42,8 +42,11 @@ fn world(items: Vec<Item>) -> Fake {
     world
 }
 
-fn answers(world: &Fake, statuses: &[(u16, &[(&str, &str)], &str)]) {
-    for (status, headers, body) in statuses {
+/// Status, headers, body.
+type Answer<'a> = (u16, &'a [(&'a str, &'a str)], &'a str);
+
+fn answers(world: &Fake, answers: &[Answer<'_>]) {
+    for (status, headers, body) in answers {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
         let answer = Inbound { status: *status, headers, body: body.as_bytes().to_vec(), cut: false };
         world.sends.borrow_mut().push_back(Ok(answer));
