@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: hours of made-up requests, guided by which code they reach.
 //!
-//! The short run is in every `cargo xtask test`; this one is libFuzzer with the same tests and the same inputs. It works on stable
-//! Rust: the compiler pass that counts is LLVM's own, and it is turned on by a wrapper (this very program) for the members of the
-//! workspace only, so that wasmtime is not compiled once more.
+//! The short run is in every `cargo xtask test`; this one has the same tests and the same inputs. It works on stable Rust: the
+//! compiler pass that counts is LLVM's own, and it is turned on by a wrapper of the compiler (this very program) for the members of
+//! the workspace only, so that wasmtime is not compiled once more.
 
 use crate::components::cargo;
 use crate::layout::{self, Kind};
@@ -24,9 +24,9 @@ pub(crate) struct Options {
     /// Seconds for each.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Options of libFuzzer, such as `-jobs=0 -only_ascii=1`.
-    #[arg(last = true)]
-    args: Vec<String>,
+    /// Repeats an earlier run of the same code, begun with the same corpus.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// Builds with coverage and runs each target; the first finding ends it.
@@ -50,68 +50,47 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn one(name: &str, options: &Options) -> Result<()> {
-    let folder = layout::target().join("fuzz").join(name);
-    let corpus = folder.join("corpus");
+    let corpus = layout::target().join("fuzz").join(name);
     std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-    let mut arguments = vec![
-        format!("-max_total_time={}", options.seconds),
-        format!("-artifact_prefix={}/", folder.display()),
-        // A head and a dozen edits: see crates/testkit/src/fuzz.
-        "-max_len=100".into(),
-        "-timeout=30".into(),
-        "-use_value_profile=1".into(),
-        "-print_final_stats=1".into(),
-    ];
-    arguments.extend(options.args.iter().cloned());
-    arguments.push(corpus.display().to_string());
     let target: &[&str] = if name == MANIFEST {
-        &["--package", "testkit", "--features", "libfuzzer", "--test", "the_manifest_reader", "--", "made_up_manifests"]
+        &["--package", "testkit", "--test", "the_manifest_reader", "--", "made_up_manifests"]
     } else {
-        &[
-            "--package",
-            name,
-            "--features",
-            "testkit/libfuzzer",
-            "--lib",
-            "--",
-            "connector_suite::made_up_requests_keep_every_rule",
-        ]
+        &["--package", name, "--lib", "--", "connector_suite::made_up_requests_keep_every_rule"]
     };
-    eprintln!("==> {name}: {} s, corpus in {}", options.seconds, layout::relative(&corpus).display());
-    let status = Command::new(cargo())
+    eprintln!(
+        "==> {name}: {} s; what reaches new code is kept in {}",
+        options.seconds,
+        layout::relative(&corpus).display()
+    );
+    let mut command = Command::new(cargo());
+    command
         .current_dir(layout::root())
         .args(["test", "--release"])
         .args(target)
         .args(["--nocapture", "--test-threads=1"])
         .env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?)
         .env(WRAPPER, "1")
-        .env("VENTANILLA_FUZZ_ARGUMENTS", arguments.join("\n"))
-        .status()?;
-    if !status.success() {
+        .env("VENTANILLA_FUZZ_SECONDS", options.seconds.to_string())
+        .env("VENTANILLA_FUZZ_CORPUS", &corpus);
+    if let Some(seed) = options.seed {
+        command.env("VENTANILLA_FUZZ_SEED", seed.to_string());
+    }
+    if !command.status()?.success() {
         bail!(
-            "{name}: found something, told above; repeat it with\n  VENTANILLA_FUZZ_INPUT={}/crash-… {} test --release {}\nand make it a story in testdata",
-            folder.display(),
-            "cargo",
-            target
-                .iter()
-                .filter(|word| !word.contains("libfuzzer") && **word != "--features")
-                .copied()
-                .collect::<Vec<_>>()
-                .join(" ")
+            "{name}: it is told above what was found; with VENTANILLA_FUZZ_INPUT set as it says, `cargo test --release {}` \
+             repeats it. Make the request a story in testdata",
+            target.join(" ")
         );
     }
     Ok(())
 }
 
-/// What the compiler is told besides: count edges and compares where the members' code is, and check what overflows.
-const COUNTED: [&str; 7] = [
+/// What the compiler is told besides (cargo does not see it: after a change here, `cargo clean --release` once): count the edges of the flow of control, and check what overflows.
+const COUNTED: [&str; 4] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-Cllvm-args=-sanitizer-coverage-pc-table",
-    "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Coverflow-checks",
-    "-Ccodegen-units=1",
 ];
 
 /// When cargo started us in the place of rustc, compiles and says how it went.

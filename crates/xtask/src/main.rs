@@ -56,9 +56,9 @@ enum Command {
     /// packages under target/peers/node, pip packages under target/peers/python. The last line printed is
     /// `N passed, N failed`.
     Test(test::Options),
-    /// Try made-up requests for longer than `test` does, guided by coverage (libFuzzer).
+    /// Try made-up requests for longer than `test` does, guided by which code they reach.
     ///
-    /// Needs a C++ compiler. What reaches new code is kept in target/fuzz/NAME/corpus and built upon the next time.
+    /// What reaches new code is kept in target/fuzz/NAME and built upon the next time.
     Fuzz(fuzz::Options),
     /// Measure the budgets of the design and write docs/performance.md.
     Bench {

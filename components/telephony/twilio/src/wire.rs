@@ -1,6 +1,7 @@
 //! What Twilio sends: parameters in a form body or a query, and our own place in the dialogue in the query.
 
 use channel_sdk::e164::{self, Caller};
+use channel_sdk::form_signature::is_form;
 use channel_sdk::forms::{self, Form};
 use channel_sdk::headers;
 use channel_sdk::types::{Context, Request};
@@ -191,12 +192,6 @@ impl Webhook {
         }
         format!("{hash:016x}")
     }
-}
-
-/// Whether the body is a form. Twilio always says so; an empty body needs no type.
-pub(crate) fn is_form(request: &Request) -> bool {
-    let media = headers::media_type(&request.headers);
-    media == "application/x-www-form-urlencoded" || (media.is_empty() && request.body.is_empty())
 }
 
 fn payload(form: &Form, request: &Request) -> Payload {

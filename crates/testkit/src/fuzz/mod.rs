@@ -5,18 +5,20 @@
 //!
 //! * In `cargo test`: random inputs for [`SECONDS`], or `VENTANILLA_FUZZ_SECONDS`. An input whose result looks like none before is
 //!   kept and built upon, so that later ones go deeper. `VENTANILLA_FUZZ_SEED` repeats a run; a failure names its seed and its input.
-//! * With the feature `libfuzzer` and `VENTANILLA_FUZZ_ARGUMENTS`: libFuzzer, guided by the coverage of the code. `cargo xtask fuzz`
-//!   builds and starts it.
+//! * Compiled by `cargo xtask fuzz`, the same, and an input that reaches code no other has reached is kept too; in the folder
+//!   `VENTANILLA_FUZZ_CORPUS`, where the next run begins.
 //! * With `VENTANILLA_FUZZ_INPUT`: that one input, as hexadecimal digits, or the file that has its bytes.
 
+mod coverage;
 mod edit;
-#[cfg(feature = "libfuzzer")]
-mod libfuzzer;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use std::path::PathBuf;
+
+use coverage::Coverage;
 pub use edit::{EDIT, Words, edit};
 
 /// How long random inputs are tried in an ordinary test run.
@@ -26,7 +28,7 @@ pub const SECONDS: f64 = 1.5;
 const MOST: usize = 12;
 
 /// Inputs that are built upon.
-const KEPT: usize = 4_096;
+const KEPT: usize = 50_000;
 
 /// What a result looked like, so that a new kind of result is noticed, or what is wrong with it.
 pub type Verdict = Result<u64, String>;
@@ -41,24 +43,34 @@ pub fn explore(name: &str, head: usize, test: &mut dyn FnMut(&[u8]) -> Verdict) 
         }
         return;
     }
-    #[cfg(feature = "libfuzzer")]
-    if let Some(arguments) = libfuzzer::arguments() {
-        libfuzzer::run(name, arguments, test);
-    }
     let seed = variable("VENTANILLA_FUZZ_SEED").unwrap_or_else(fresh_seed);
     let seconds = variable("VENTANILLA_FUZZ_SECONDS").unwrap_or(SECONDS);
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut random = Random(seed);
+    let mut coverage = Coverage::start();
+    let corpus = std::env::var_os("VENTANILLA_FUZZ_CORPUS").map(PathBuf::from);
+    let mut waiting = corpus.iter().flat_map(stored).collect::<Vec<_>>();
     let mut kept: Vec<Vec<u8>> = Vec::new();
     let mut seen = HashSet::new();
     let mut tried = 0_u64;
+    let mut told = Instant::now();
     // At least some hundred, also where a machine is so busy that the time is up at once.
     while tried < 200 || Instant::now() < end {
-        let input = next(&mut random, head, &kept);
+        let known = waiting.pop();
+        let is_known = known.is_some();
+        let input = known.unwrap_or_else(|| next(&mut random, head, &kept));
         tried += 1;
         match test(&input) {
-            Ok(looks) if seen.insert(looks) && kept.len() < KEPT => kept.push(input),
-            Ok(_) => {}
+            Ok(looks) => {
+                let reached = coverage.as_mut().is_some_and(Coverage::add);
+                if (seen.insert(looks) || reached) && kept.len() < KEPT {
+                    if let Some(corpus) = corpus.as_ref().filter(|_| !is_known) {
+                        let file = corpus.join(hexadecimal(&input));
+                        std::fs::write(&file, &input).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                    }
+                    kept.push(input);
+                }
+            }
             Err(problem) => {
                 let (input, problem) = shortest(head, input, problem, test);
                 panic!(
@@ -67,8 +79,24 @@ pub fn explore(name: &str, head: usize, test: &mut dyn FnMut(&[u8]) -> Verdict) 
                 );
             }
         }
+        if told.elapsed() > Duration::from_secs(10) {
+            told = Instant::now();
+            eprintln!("{name}: {}", progress(tried, seed, seen.len(), kept.len(), coverage.as_ref()));
+        }
     }
-    println!("{name}: {tried} inputs of seed {seed}, {} kinds of result", seen.len());
+    println!("{name}: {}", progress(tried, seed, seen.len(), kept.len(), coverage.as_ref()));
+}
+
+fn progress(tried: u64, seed: u64, kinds: usize, kept: usize, coverage: Option<&Coverage>) -> String {
+    let edges = coverage.map(Coverage::edges);
+    let edges = edges.map(|(reached, all)| format!(", {reached} of {all} edges reached")).unwrap_or_default();
+    format!("{tried} inputs of seed {seed}, {kinds} kinds of result, {kept} inputs kept{edges}")
+}
+
+/// Inputs that an earlier run has kept.
+fn stored(folder: &PathBuf) -> Vec<Vec<u8>> {
+    let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    files.filter_map(|file| std::fs::read(file.ok()?.path()).ok()).collect()
 }
 
 fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
