@@ -67,7 +67,8 @@ const work = {
     return {
       verified: key !== null, owner: key?.ownerId?.href, type: activity.constructor.name, actor: activity.actorId?.href,
       owns: key !== null && await fedify.doesActorOwnKey(activity, key, { documentLoader: documents, contextLoader: contexts }),
-      object: { type: object?.constructor.name, id: object?.id?.href, content: object?.content?.toString(), answers: object?.replyTargetId?.href,
+      // What is embedded of another host Fedify asks that host for; its id is what counts then.
+      object: { type: object?.constructor.name, id: object?.id?.href ?? activity.objectId?.href, content: object?.content?.toString(), answers: object?.replyTargetId?.href,
                 to: object?.toIds?.map(String), actor: object?.actorId?.href },
     };
   },

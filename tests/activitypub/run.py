@@ -513,8 +513,9 @@ def test_a_request_to_follow_is_accepted():
     marta = Actor("marta")
     follow, body = marta.activity("follow")
     accepted(body, marta.by_bovine(body))
-    accept = received(marta, "Accept")
-    checks.equal((accept["type"], accept["id"], accept["actor"]), ("Follow", follow, marta.id))
+    checks.equal(received(marta, "Accept")["id"], follow)
+    _, body = delivered_to(marta, "Accept")
+    checks.equal(json.loads(body)["object"], {"id": follow, "type": "Follow", "actor": marta.id, "object": US})
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ pub struct Intake {
     pub document: String,
     /// Whether a machine may answer one of its events: only then the database is asked whether the tenant wants that.
     pub acknowledgeable: bool,
+    /// Whether an event is a request to follow, to be accepted.
+    pub follows: bool,
     /// The envelope's body, beside the document because it need not be text.
     pub body: Vec<u8>,
 }
@@ -95,6 +97,7 @@ pub fn document(
         None => ids::uuid_v7(envelope.received_at, random).map_err(IntakeError::Random)?,
     };
     let acknowledgeable = events.iter().any(|event| acknowledgeable(event, channel));
+    let follows = events.iter().any(follows);
     let head = json!({
         "id": id,
         "known": envelope.id.is_some(),
@@ -115,7 +118,7 @@ pub fn document(
     let events: Result<Vec<Value>, _> =
         events.iter().map(|event| entry(event, channel, envelope.received_at, random)).collect();
     let document = json!({"envelope": head, "events": events?}).to_string();
-    Ok(Intake { document, acknowledgeable, body: envelope.body })
+    Ok(Intake { document, acknowledgeable, follows, body: envelope.body })
 }
 
 /// The handle of the person who wrote or called: none if withheld, empty, or if it was the administration itself.
@@ -162,6 +165,12 @@ pub fn acknowledgeable(event: &Event, channel: &str) -> bool {
         && !event.flags.iter().any(|flag| MACHINES.contains(&flag.as_str()))
         && matches!(event.threading, Threading::Key(_) | Threading::Correspondence(_))
         && sender(event).is_some()
+}
+
+/// Whether it is a request to follow, which is answered by accepting it, whatever the profile says: until then the other server
+/// shows it as open.
+fn follows(event: &Event) -> bool {
+    event.kind == Kind::Follow && matches!(event.threading, Threading::Key(_)) && sender(event).is_some()
 }
 
 /// An id of a message that can identify one: not blank, not `<>`.
@@ -222,6 +231,9 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
     }
     if acknowledgeable(event, channel) {
         put("acknowledgement", id()?.into());
+    }
+    if follows(event) {
+        put("acceptance", id()?.into());
     }
     put("search", search(event).into());
     if event.kind == Kind::CallEnded {

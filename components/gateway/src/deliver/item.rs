@@ -1,7 +1,7 @@
 //! One message on its way out: its tenant's settings, its words, its calls, and what to tell the store.
 
 use channel_sdk::acknowledgement;
-use channel_sdk::types::{Call, Capability, Descriptor, Outgoing, TenantProfile};
+use channel_sdk::types::{Call, Capability, Descriptor, Kind, Outgoing, TenantProfile};
 
 use super::answer::{self, Verdict};
 use super::pace;
@@ -115,7 +115,8 @@ async fn settings_of<P: Ports>(ports: &P, descriptor: &Descriptor, tenant: &str)
 
 /// Writes the acknowledgement where this is one, and the signed token into the address that answers go to.
 fn prepare(mut message: Outgoing, settings: &Settings, profile: &TenantProfile) -> Outgoing {
-    if message.automatic && message.text.is_empty() {
+    // A request to follow is accepted without a word.
+    if message.automatic && message.text.is_empty() && message.answers != Some(Kind::Follow) {
         let reference = message.case_reference.as_deref().unwrap_or_default();
         let (text, language) = acknowledgement::text(profile, message.language.as_deref(), reference);
         message.text = text;

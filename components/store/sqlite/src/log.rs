@@ -38,6 +38,8 @@ macro_rules! intake {
 const INTAKE: &str = intake!("intake");
 /// The same with acknowledgements.
 const INTAKE_ANSWERED: &str = intake!("intake_answered");
+/// With acknowledgements, and requests to follow accepted.
+const INTAKE_FOLLOWED: &str = intake!("intake_followed");
 
 /// Fresh references drawn when all candidates are taken.
 const DRAWS: usize = 5;
@@ -58,7 +60,11 @@ impl<C: Connect> SqliteStore<C> {
                         IntakeError::Random(why) => no_random(why),
                     },
                 )?;
-            let sql = if intake.acknowledgeable { INTAKE_ANSWERED } else { INTAKE };
+            let sql = match (intake.follows, intake.acknowledgeable) {
+                (true, _) => INTAKE_FOLLOWED,
+                (false, true) => INTAKE_ANSWERED,
+                (false, false) => INTAKE,
+            };
             match self.run(sql, vec![intake.document.into(), Value::Blob(intake.body)]).await {
                 Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
                 Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,

@@ -7,11 +7,12 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 4] = [
+pub const MIGRATIONS: [(&str, &str); 5] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
     ("0004_sending", include_str!("../migrations/0004_sending.sql")),
+    ("0005_follow", include_str!("../migrations/0005_follow.sql")),
 ];
 
 /// Tries of one statement while others migrate: each waits for the host's busy timeout (5 s on Spin) first.

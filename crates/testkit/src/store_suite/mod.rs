@@ -151,6 +151,7 @@ macro_rules! store_suite {
             what_is_queued_is_told_by_connector
             who_writes_is_acknowledged_once_per_thread_and_day
             what_must_not_be_acknowledged_is_not
+            a_request_to_follow_is_answered_without_a_word
         );
     };
     (@tests $make:path: $($name:ident)*) => {

@@ -283,6 +283,29 @@ pub fn who_writes_is_acknowledged_once_per_thread_and_day<W: World>(world: &W) {
     assert_eq!(automatic(&after), 0);
 }
 
+/// Whatever the profile says, in the same write, as often as somebody asks and no oftener.
+pub fn a_request_to_follow_is_answered_without_a_word<W: World>(world: &W) {
+    let store = world.open();
+    let follow = |key: &str| Event {
+        kind: Kind::Follow,
+        message_id: Some(key.into()),
+        must_not_autorespond: true,
+        ..chat(key, "ana#follow")
+    };
+    for acknowledge in [false, true] {
+        acknowledging(&store, acknowledge);
+        let key = format!("f{acknowledge}");
+        let asked = record_at(&store, "social/example", follow(&key), T0);
+        record_at(&store, "social/example", follow(&key), T0 + 1);
+        let items = block_on(store.claim("social/example".into(), T0 + 2, T0 + 60_000, 10)).expect("claimed");
+        assert_eq!(items.len(), 1);
+        let message = &items[0].message;
+        assert!(message.automatic && message.text.is_empty());
+        assert_eq!((message.answers, message.in_reply_to.as_deref()), (Some(Kind::Follow), Some(key.as_str())));
+        assert_eq!(message.case_reference.as_ref(), Some(&asked));
+    }
+}
+
 /// Two machines that answer each other come to an end, and staff who talk are not interrupted.
 pub fn what_must_not_be_acknowledged_is_not<W: World>(world: &W) {
     let store = world.open();
