@@ -100,9 +100,13 @@ fn covered(request: &Request) -> Result<(Vec<u8>, Option<Digest>), Refusal> {
     }
 }
 
-/// Whether the body is to be read as a form. Without a content type it is: it is empty then.
+/// Whether the body is to be read as a form. An empty one needs no content type.
 pub fn is_form(request: &Request) -> bool {
-    matches!(headers::media_type(&request.headers).as_str(), "application/x-www-form-urlencoded" | "")
+    match headers::media_type(&request.headers).as_str() {
+        "application/x-www-form-urlencoded" => true,
+        "" => request.body.is_empty(),
+        _ => false,
+    }
 }
 
 /// The fields that were signed: those of the body, or of the query of a GET.

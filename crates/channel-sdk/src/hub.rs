@@ -43,6 +43,10 @@ fn handshake(request: &Request, verify_token: &str) -> Result<Handshake, Refusal
     if challenge.len() > MAX_CHALLENGE {
         return Err(malformed(format!("hub.challenge is longer than {MAX_CHALLENGE} bytes")));
     }
+    // It is answered as text of that encoding.
+    if std::str::from_utf8(&challenge).is_err() {
+        return Err(malformed("hub.challenge is not UTF-8".into()));
+    }
     let token = once("hub.verify_token")?;
     let check = Check {
         scheme: Scheme::SharedSecret,
@@ -139,6 +143,7 @@ mod tests {
             Some("hub.mode=subscribe&hub.challenge=1&hub.verify_token="),
             Some("hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=t"),
             Some("hub.mode=subscribe&hub.challenge=1&hub.verify_token=a&hub.verify_token=b"),
+            Some("hub.mode=subscribe&hub.challenge=%ad&hub.verify_token=t"),
         ] {
             assert_eq!(refused("GET", query, &[]).reason, RefusalReason::Malformed, "{query:?}");
         }

@@ -110,6 +110,7 @@ impl Host {
             places,
             buffered: AtomicUsize::new(0),
             stopping: false.into(),
+            databases: Arc::clone(&databases),
         });
         engine::tick(&engine, &app)?;
         Ok(Self { options, manifest, variables, app, functions: functions.into_values().collect(), databases })

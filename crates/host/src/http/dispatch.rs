@@ -10,6 +10,7 @@ use crate::{
     manifest::{Match, Router, StaticResponse, Target, Trigger},
     metrics::Metrics,
     options::Limits,
+    sqlite::Databases,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -46,6 +47,8 @@ pub struct App {
     pub buffered: AtomicUsize,
     /// Set when the process was told to stop.
     pub stopping: AtomicBool,
+    /// Whose disks must have room.
+    pub databases: Arc<Databases>,
 }
 
 /// A component and the places it may take.
@@ -79,6 +82,8 @@ impl App {
             // The process lives. Not asked of a component: one that is busy is no reason to restart all of them.
             "/healthz" => healthy(),
             "/readyz" if self.stopping.load(Relaxed) => Problem::Stopping.response(),
+            // The store says whether it takes a small write; the largest request it could be given must fit as well.
+            "/readyz" if !self.databases.have_room(self.limits.body_bytes as u64) => Problem::DiskFull.response(),
             "/readyz" if self.router.find("/readyz").is_none() => text("OK"),
             "/metrics" if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 self.metrics(request, client).await

@@ -18,6 +18,8 @@ pub enum Problem {
     Overloaded,
     /// The host is about to stop.
     Stopping,
+    /// The largest request would not fit on the disk of a database.
+    DiskFull,
     /// The component failed.
     ComponentFailed,
     /// The component took too long.
@@ -62,6 +64,12 @@ impl Problem {
                 "stopping",
                 "The server is stopping",
                 "it takes no new work; try again after the time in Retry-After",
+            ),
+            Self::DiskFull => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "disk-full",
+                "The disk is nearly full",
+                "the largest request that may come would not fit on the disk of the data folder; make room there",
             ),
             Self::ComponentFailed => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -58,6 +58,15 @@ impl Databases {
         self.by_label.get(label)
     }
 
+    /// Whether so many bytes more fit on the disk of each file. A disk that can't be asked counts as roomy: writes will tell.
+    pub fn have_room(&self, bytes: u64) -> bool {
+        self.by_label.values().all(|database| {
+            // What an unprivileged writer may use, as `df` shows it.
+            rustix::fs::statvfs(&database.file)
+                .map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes)
+        })
+    }
+
     /// Writes the log back into the files and closes them. Blocks.
     pub fn close(&self) {
         for database in self.by_label.values() {
