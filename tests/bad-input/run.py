@@ -325,7 +325,11 @@ def test_a_connector_that_is_given_the_store_is_refused_by_name():
     # A connector that imports more than it inherits must not start, whatever the manifest's author thought.
     path = sites.site(lambda text: text.replace(
         '{ path = "target/components/telephony-twilio.wasm" }', '{ path = "target/components/api.wasm" }'))
-    status, output, errors = server.command("up", "--listen", "127.0.0.1:0", "--data", server.folder(), cwd=path)
+    data = server.folder()
+    # The other components need not be compiled for this.
+    os.makedirs(server.CACHE, mode=0o700, exist_ok=True)
+    os.symlink(server.CACHE, os.path.join(data, "cache"))
+    status, output, errors = server.command("up", "--listen", "127.0.0.1:0", "--data", data, cwd=path)
     checks.holds(status != 0, "it started")
     checks.contains(output + errors, "api.wasm")
 

@@ -61,6 +61,7 @@ def test_a_server_that_is_not_there_is_named_with_a_remedy():
 
 
 def test_up_says_what_it_is_doing_and_its_ready_line_is_json():
+    server.only_our_own("looks at the lines our own program prints")
     with server.Server() as one:
         for member in ("ready", "url", "tenants"):
             checks.holds(member in one.said, f"{member} is missing: {one.said}")

@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http, peers, server, twilio  # noqa: E402
+from support import checks, http, peers, server, spin, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -111,13 +111,15 @@ def test_every_acknowledged_call_survives_kill_9_exactly_once():
         load = Load(running.url, 1 + turn * 1_000_000)
         checks.eventually(lambda: load.acknowledged, 20, "a first call is acknowledged")
         time.sleep(chance.uniform(0.05, 1.5))
-        running.process.send_signal(9)
+        running.signal(9)
         load.stop()
         running.kill()
         checks.holds(load.acknowledged, f"round {turn}: nothing was acknowledged before the kill: {load.other[:2]}")
         acknowledged.update(load.acknowledged)
         sent.update(load.sent)
-        checks.holds(not load.other, f"round {turn}: {len(load.other)} were answered otherwise, e.g. {load.other[:2]}")
+        # Spin's SQLite makes writers wait for one another: what it does not take in time it refuses politely.
+        other = [(name, answer) for name, answer in load.other if not (spin.ON and answer.status == 503)]
+        checks.holds(not other, f"round {turn}: {len(other)} were answered otherwise, e.g. {other[:2]}")
     print(f"        {ROUNDS} kills, {len(sent)} sent, {len(acknowledged)} acknowledged, seed {SEED}", flush=True)
     with server.Server(data=data) as running:
         before = check(running, acknowledged, sent)

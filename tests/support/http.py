@@ -45,7 +45,10 @@ def send(base, method, target, body=b"", headers=(), timeout=20, context=None):
             connection.putheader("content-length", str(len(body)))
         for name, value in headers:
             connection.putheader(name, value)
-        connection.endheaders(body)
+        try:
+            connection.endheaders(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # Answered before the whole body was sent; the answer may still be read.
         response = connection.getresponse()
         return Answer(response.status, response.getheaders(), response.read())
     finally:

@@ -118,7 +118,8 @@ class Server:
             self.kill()
             raise checks.Failure(f"Spin does not serve:\n{self.errors()}")
 
-    def _signal(self, number):
+    def signal(self, number):
+        """Sends it to everything that was started."""
         if not spin.ON:
             self.process.send_signal(number)
             return
@@ -163,14 +164,14 @@ class Server:
     def kill(self):
         """SIGKILL: no destructor, no flush, no goodbye."""
         if self.process.poll() is None:
-            self._signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         self.process.wait(20)
         self.process.stdout.close()
 
     def stop(self, wait=20):
         """SIGTERM; gives the exit status."""
         if self.process.poll() is None:
-            self._signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
         try:
             return self.process.wait(wait)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,7 @@ use crate::{
     compose, engine,
     http::{
         dispatch::{Admitted, App},
-        serve,
+        serve::{self, StopSignal},
     },
     instances::{Function, Shared},
     manifest::{Component, Inherit, Manifest, Target},
@@ -145,22 +145,24 @@ impl Host {
 
     /// Listens and serves until SIGTERM or SIGINT. `ready` is told the bound address.
     pub async fn serve(self, ready: impl FnOnce(SocketAddr)) -> Result<()> {
-        self.serve_until(ready, stop_signal()).await
+        let stop = StopSignal::install()?;
+        self.serve_until(ready, Box::pin(stop.received())).await
     }
 
     /// As [`Host::serve`], on a socket from [`listen`]: opened before loading, a port in use is found at once.
     pub async fn serve_listener(self, listener: tokio::net::TcpListener) -> Result<()> {
-        self.serve_listener_and(listener, Box::pin(std::future::ready(()))).await
+        self.serve_listener_and(listener, StopSignal::install()?, Box::pin(std::future::ready(()))).await
     }
 
     /// As [`Host::serve_listener`]; what is given runs after the signal and before serving ends.
     pub async fn serve_listener_and(
         self,
         listener: tokio::net::TcpListener,
+        signal: StopSignal,
         before_the_end: serve::Stop<'static>,
     ) -> Result<()> {
         let stop = async {
-            stop_signal().await;
+            signal.received().await;
             before_the_end.await;
         };
         self.serve_on(listener, Box::pin(stop)).await
@@ -390,13 +392,4 @@ fn key(component: &Component, cache: &Cache, digests: &Digests) -> Key {
 /// The port is in use, needs a privilege, or the address is not this machine's; with the remedy.
 pub async fn listen(address: &str) -> Result<tokio::net::TcpListener> {
     serve::bind(address).await
-}
-
-fn stop_signal() -> serve::Stop<'static> {
-    Box::pin(async {
-        if let Err(error) = serve::stop_signal().await {
-            tracing::error!("{error:#}");
-            std::future::pending::<()>().await;
-        }
-    })
 }

@@ -21,4 +21,5 @@ pub mod variables;
 
 pub use compose::component_imports;
 pub use host::{Caller, Host, listen};
+pub use http::serve::StopSignal;
 pub use options::{Limits, Options, OutboundLimits, Progress};

@@ -13,6 +13,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, watch},
 };
 
@@ -103,14 +104,29 @@ async fn connection(app: Arc<App>, stream: TcpStream, client: SocketAddr, mut cl
     }
 }
 
-/// Resolves on SIGTERM or SIGINT.
-pub async fn stop_signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from the moment this is made: a signal that comes between "ready" and serving is not lost.
+pub struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Catches both. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses the handlers.
+    pub fn install() -> Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    /// Resolves when either has come.
+    pub async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ventanilla_host::manifest::Manifest;
 use ventanilla_host::variables::Variables;
-use ventanilla_host::{Host, Options, Progress, logs};
+use ventanilla_host::{Host, Options, Progress, StopSignal, logs};
 
 /// Serves until interrupted.
 pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
@@ -61,6 +61,7 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
         tenants.sort();
         tenants.dedup();
         state.save(&data)?;
+        let signal = StopSignal::install()?;
         let told = Told { url: &url, tenants: &tenants, connectors: &connectors, state: &state, data: &data };
         if options.json {
             told.machines()
@@ -74,7 +75,7 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
                 courier.stop().await;
             }
         };
-        host.serve_listener_and(listener, Box::pin(before_the_end)).await
+        host.serve_listener_and(listener, signal, Box::pin(before_the_end)).await
     })
 }
 
