@@ -19,6 +19,7 @@ def finish():
 
 
 def test_call_then_cases_shows_the_call_against_the_demo_tenant():
+    server.only_our_own("makes the demo tenant, which our own program does")
     data = server.folder()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_VARIABLE_")}
     with server.Server(data=data, env=environment) as one:

@@ -157,6 +157,7 @@ def event_of(reference):
 
 
 def test_a_client_files_in_the_demo_tenant_and_staff_see_the_case_with_its_place():
+    server.only_our_own("needs the demo tenant, which our own program makes")
     env = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_VARIABLE_")}
     demo = RUNNING["demo"] = server.Server(env=env)
     with open(os.path.join(demo.data, "demo.json")) as file:
