@@ -22,7 +22,7 @@ database.exec(`
 const insert = {
   envelope: database.prepare("INSERT INTO envelopes VALUES (?, ?, ?, ?, ?)"),
   contact: database.prepare("INSERT INTO contacts VALUES (?, 'phone', ?) ON CONFLICT DO NOTHING"),
-  case: database.prepare("INSERT INTO cases (reference, contact, status, opened_at) VALUES (?, ?, 'new', ?)"),
+  case: database.prepare("INSERT INTO cases (reference, contact, status, opened_at) VALUES (?, ?, 'new', ?) ON CONFLICT DO NOTHING"),
   thread: database.prepare("INSERT INTO threads VALUES (?, ?)"),
   event: database.prepare(
     "INSERT INTO events (id, key, kind, envelope, case_id, contact, received_at, json) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
@@ -45,8 +45,12 @@ function record(call) {
   const contact = find.contact.get(From).id;
   let found = find.thread.get(CallSid);
   if (!found) {
-    const reference = String(randomInt(1e9)).padStart(9, "0");
-    const id = insert.case.run(reference, contact, now).lastInsertRowid;
+    let reference, opened;
+    do {
+      reference = String(randomInt(1e9)).padStart(9, "0");
+      opened = insert.case.run(reference, contact, now);
+    } while (opened.changes === 0);
+    const id = opened.lastInsertRowid;
     insert.thread.run(CallSid, id);
     found = { id, reference };
   }

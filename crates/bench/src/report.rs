@@ -51,10 +51,13 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
     );
     let (machine, date) = (machine(), date());
     writeln!(page, "Machine: {machine}. Date: {date}. Closed loop with {} kept connections.\n", results.connections)?;
-    writeln!(page, "| intake, durable | calls/s | p50 ms | p99 ms | highest memory MiB |\n|---|---|---|---|---|")?;
+    writeln!(
+        page,
+        "| intake, durable | calls/s | p50 ms | p99 ms | refused | highest memory MiB |\n|---|---|---|---|---|---|"
+    )?;
     for Row { name, rate, figures, peak_mib, .. } in &results.programs {
         let (median, slow) = (millis(figures.percentile(50.0)), millis(figures.percentile(99.0)));
-        writeln!(page, "| {name} | {rate:.0} | {median} | {slow} | {peak_mib:.0} |")?;
+        writeln!(page, "| {name} | {rate:.0} | {median} | {slow} | {} | {peak_mib:.0} |", figures.failures)?;
     }
     writeln!(page, "\n| budget | wanted | measured | |\n|---|---|---|---|")?;
     let voice = results.voice.percentile(99.0).as_secs_f64() * 1000.0;
