@@ -106,6 +106,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TenantCommand,
     },
+    /// Write a new connector into this checkout: its folder, its stanza in spin.toml, and two stories that pass.
+    ///
+    /// It builds and passes its contract suite at once; CONTRIBUTING.md has the way from there.
+    NewConnector(NewConnectorOptions),
+    /// Check whether a built component keeps the contract of a connector.
+    ///
+    /// It is given changed and made-up requests, and the golden cases of a folder if there is one. Each rule is told: ok, or what
+    /// failed, with which request, and what to do. With BLESS=1 in the environment the cases' expected files are written anew.
+    Check(CheckComponentOptions),
+    /// Print what every connector of the application says of itself, as a page (docs/channels.md).
+    Channels(ChannelsOptions),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -307,4 +318,35 @@ pub(crate) enum TenantCommand {
     List,
     /// Print the tenant's profile as JSON.
     Export,
+}
+
+#[derive(Args)]
+pub(crate) struct NewConnectorOptions {
+    /// telephony, email, messaging, social, forms or open311.
+    pub(crate) channel: String,
+    /// The provider, in lower case: letters, digits and dashes.
+    pub(crate) vendor: String,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckComponentOptions {
+    /// The component file.
+    #[arg(value_name = "FILE.wasm")]
+    pub(crate) component: PathBuf,
+    /// Golden cases [default: components/<channel>/<vendor>/testdata if it is there].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) cases: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ChannelsOptions {
+    /// The application whose connectors are asked.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -5,6 +5,8 @@
 
 mod call;
 mod cases;
+mod channels;
+mod check;
 mod cli;
 mod client;
 mod config;
@@ -12,6 +14,7 @@ mod deliver;
 mod dialects;
 mod failure;
 mod log;
+mod new_connector;
 mod output;
 mod reply;
 mod state;
@@ -54,6 +57,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         }
         Command::Config { command: cli::ConfigCommand::Check(options) } => config::check(&target, &options),
         Command::Tenant { command } => tenant::run(&target, &command),
+        Command::Check(options) => check::run(&options),
+        Command::Channels(options) => channels::run(&options),
+        Command::NewConnector(options) => new_connector::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ventanilla", &mut std::io::stdout());
             Ok(())

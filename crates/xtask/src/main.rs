@@ -3,6 +3,7 @@
 //! Read in this order: `layout` (what is where), `components` (building and wrapping), `run`, `tidy`, `test`, `bench`.
 
 mod bench;
+mod channels;
 mod components;
 mod fuzz;
 mod layout;
@@ -66,6 +67,8 @@ enum Command {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Ask every connector what it is and write docs/channels.md.
+    Channels,
     /// Check what a compiler can't see: documentation, names, dependency direction, contracts, licences.
     Tidy,
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Fuzz(options) => fuzz::run(&options).map(done),
         Command::Bench { args } => bench::run(&args).map(done),
+        Command::Channels => channels::run().map(done),
         Command::Tidy => tidy::run().map(done),
     };
     match result {

@@ -2,6 +2,7 @@
 //! of one can't hide in another.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use channel_sdk::types::{
     Authentication, Call, Context, Descriptor, Fetched, Outcome, Outgoing, Refusal, Request, Response, Translation,
@@ -14,22 +15,28 @@ use ventanilla_host::connector::Connector;
 use super::subject::{Subject, Trap};
 
 /// The one import a connector may have. It has types only.
-const TYPES: &str = "ventanilla:channel/types@1.0.0";
+pub(super) const TYPES: &str = "ventanilla:channel/types@1.0.0";
 
 /// `target/components/<channel>-<vendor>.wasm`.
-pub(super) struct Built(Connector);
+#[derive(Clone)]
+pub(super) struct Built(Arc<Connector>);
 
 impl Built {
     /// Loads a component and refuses one that imports anything more than our types.
     pub(super) fn load(path: &Path) -> Result<Self, String> {
         let say =
             |error: &dyn std::fmt::Display| format!("{}: {error:#}; build it with `cargo xtask build`", path.display());
-        let imports = component_imports(path).map_err(|error| say(&error))?;
-        if let Some(more) = imports.iter().find(|import| import.as_str() != TYPES) {
+        if let Some(more) = foreign_imports(path).map_err(|error| say(&error))?.first() {
             return Err(format!("the component imports {more}: a connector imports {TYPES} and nothing else"));
         }
-        Connector::load(path).map(Self).map_err(|error| say(&error))
+        Connector::load(path).map(|connector| Self(Arc::new(connector))).map_err(|error| say(&error))
     }
+}
+
+/// What a component imports beside our types.
+pub(super) fn foreign_imports(path: &Path) -> Result<Vec<String>, String> {
+    let imports = component_imports(path).map_err(|error| format!("{error:#}"))?;
+    Ok(imports.into_iter().filter(|import| import != TYPES).collect())
 }
 
 /// Between the host's and the connector's Rust type of one WIT type: both are written by serde in the same shape.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use channel_sdk::json;
 use channel_sdk::types::{
-    CaseState, CaseStatus, Context, Event, Fetched, Header, PublicCase, Receipt, Request, Setting, Threading,
+    CaseState, CaseStatus, Context, Descriptor, Event, Fetched, Header, PublicCase, Receipt, Request, Setting,
+    Threading,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// When the suite's requests come in, if `context.json` does not say: 2026-11-21T10:00:00Z.
 const RECEIVED_AT: i64 = 1_795_255_200_000;
@@ -85,10 +86,14 @@ fn receipt(index: usize, event: &Event, now: i64) -> Receipt {
 
 /// Reads `testdata` of a connector's folder. Any fault in it is an error that names the file.
 pub(super) fn read(connector: &Path) -> Result<Stories, String> {
-    let testdata = connector.join("testdata");
+    read_cases(&connector.join("testdata"))
+}
+
+/// The same of the folder itself.
+pub(super) fn read_cases(testdata: &Path) -> Result<Stories, String> {
     let shared = object(&testdata.join("context.json"))?;
     let secrets = read_secrets(&testdata.join("secrets.json"))?;
-    let mut folders: Vec<PathBuf> = fs::read_dir(&testdata)
+    let mut folders: Vec<PathBuf> = fs::read_dir(testdata)
         .map_err(|error| format!("testdata can't be read ({error}): a connector without golden cases is not tested"))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.is_dir())
@@ -100,6 +105,45 @@ pub(super) fn read(connector: &Path) -> Result<Stories, String> {
     }
     let (context, _, _) = context(&shared, &secrets).map_err(|problem| format!("testdata/context.json: {problem}"))?;
     Ok(Stories { stories, secrets, context })
+}
+
+/// Requests of no provider, for a connector without golden cases: they try what must hold whatever comes in.
+pub(super) fn of_nobody(descriptor: &Descriptor) -> Result<Stories, String> {
+    let members = json!({
+        "tenant": "nobody",
+        "public_url": format!("https://city.example/{}/{}/nobody", descriptor.channel, descriptor.vendor),
+        "profile": {"tenant": "nobody", "name": "Nobody", "languages": ["es"]},
+    });
+    let members = members.as_object().cloned().unwrap_or_default();
+    let (context, received_at, allow_unsigned) = context(&members, &Secrets::new())?;
+    let suffix = descriptor.routes.first().map(|route| route.suffix.as_str()).filter(|suffix| !suffix.is_empty());
+    let target = suffix.unwrap_or("-");
+    let stories = [
+        ("a-form", "POST", "content-type: application/x-www-form-urlencoded\n", "id=1&from=%2B34600111222&text=hola"),
+        (
+            "json",
+            "POST",
+            "content-type: application/json\n",
+            r#"{"id": "1", "entry": [{"from": "a", "text": "hola"}]}"#,
+        ),
+        ("a-question", "GET", "", ""),
+    ]
+    .into_iter()
+    .map(|(name, method, headers, body)| {
+        let bytes = format!("{method} {target} HTTP/1.1\n{headers}\n{body}");
+        Ok(Story {
+            name: name.into(),
+            folder: PathBuf::new(),
+            request: request(bytes.as_bytes(), &context, received_at)?,
+            context: context.clone(),
+            allow_unsigned,
+            fetched: Vec::new(),
+            receipts: None,
+            found: Vec::new(),
+        })
+    })
+    .collect::<Result<Vec<_>, String>>()?;
+    Ok(Stories { stories, secrets: Secrets::new(), context })
 }
 
 fn story(folder: &Path, shared: &Map<String, Value>, secrets: &Secrets) -> Result<Story, String> {

@@ -84,7 +84,7 @@ pub fn explore(name: &str, head: usize, test: &mut dyn FnMut(&[u8]) -> Verdict) 
             eprintln!("{name}: {}", progress(tried, seed, seen.len(), kept.len(), coverage.as_ref()));
         }
     }
-    println!("{name}: {}", progress(tried, seed, seen.len(), kept.len(), coverage.as_ref()));
+    eprintln!("{name}: {}", progress(tried, seed, seen.len(), kept.len(), coverage.as_ref()));
 }
 
 fn progress(tried: u64, seed: u64, kinds: usize, kept: usize, coverage: Option<&Coverage>) -> String {

@@ -44,7 +44,7 @@ fn may_use(name: &str, kind: Option<Kind>) -> Option<&'static [&'static str]> {
         ("channel-sdk" | "signatures" | "ventanilla-host", _) => &[],
         ("store-sdk", _) => &["channel-sdk"],
         ("testkit", _) => &["channel-sdk", "signatures", "store-sdk", "ventanilla-host"],
-        ("ventanilla", _) => &["channel-sdk", "ventanilla-host"],
+        ("ventanilla", _) => &["channel-sdk", "testkit", "ventanilla-host"],
         _ => return None,
     })
 }
