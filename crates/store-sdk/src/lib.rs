@@ -14,5 +14,5 @@ pub mod text;
 
 #[doc(hidden)]
 pub use bindings::__export_store;
-pub use bindings::exports::ventanilla::store::{cases, directory, log, outbox};
+pub use bindings::exports::ventanilla::store::{cases, directory, feed, log, outbox};
 pub use store::Store;

@@ -7,6 +7,7 @@ use channel_sdk::{json, reference};
 use serde_json::Value;
 
 use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
+use crate::feed::{CaseChange, Entry, Fact};
 use crate::intake::{ATTRIBUTES, FIELDS};
 use crate::log::StoredEvent;
 use crate::text::{unescape, unhex};
@@ -195,6 +196,36 @@ pub fn note(row: &Value) -> Read<Note> {
     })
 }
 
+/// One change of a case.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn history(row: &Value) -> Read<HistoryEntry> {
+    Ok(HistoryEntry {
+        at: instant(row, "at")?,
+        author: needed(row, "author")?,
+        field: needed(row, "field")?,
+        before: text(row, "before"),
+        after: text(row, "after"),
+    })
+}
+
+/// An entry of the feed at a position: `{"event": {…}}` as for [`stored_event`], or `{"change": {…}, "reference": …, "id": …}`.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn entry(row: &Value, position: String) -> Read<Entry> {
+    if let Some(event) = row.get("event").filter(|event| !event.is_null()) {
+        let event = stored_event(event)?;
+        return Ok(Entry { id: event.id.clone(), position, fact: Fact::Received(event) });
+    }
+    let change = history(row.get("change").ok_or_else(|| missing("change"))?)?;
+    let case_reference = shown(row, "reference").ok_or_else(|| missing("reference"))?;
+    Ok(Entry { id: needed(row, "id")?, position, fact: Fact::Changed(CaseChange { case_reference, change }) })
+}
+
 /// Something sent or to be sent, with what the provider has reported about it: `reports` is a list of `{"status": …, "at": …}`.
 ///
 /// # Errors
@@ -253,15 +284,7 @@ pub fn detail(row: &Value) -> Read<CaseDetail> {
         summary: summary(row.get("summary").ok_or_else(|| missing("summary"))?)?,
         events: events.into_iter().map(|(_, event)| event).collect(),
         notes: list(row, "notes", note)?,
-        history: list(row, "history", |row| {
-            Ok(HistoryEntry {
-                at: instant(row, "at")?,
-                author: needed(row, "author")?,
-                field: needed(row, "field")?,
-                before: text(row, "before"),
-                after: text(row, "after"),
-            })
-        })?,
+        history: list(row, "history", history)?,
         replies: list(row, "replies", reply)?,
     })
 }

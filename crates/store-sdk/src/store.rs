@@ -3,6 +3,7 @@
 use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProfile};
 
 use crate::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
+use crate::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
 use crate::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use crate::outbox::{Item, Queue, Settlement};
 
@@ -94,6 +95,34 @@ pub trait Store {
     ) -> Result<Vec<Item>, StoreError>;
     async fn queues(&self) -> Result<Vec<Queue>, StoreError>;
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError>;
+
+    async fn feed_queues(&self, now: Instant) -> Result<Vec<FeedQueue>, StoreError>;
+    async fn feed_claim(
+        &self,
+        tenant: String,
+        destination: String,
+        start: Start,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+    ) -> Result<Option<Batch>, StoreError>;
+    async fn feed_settle(
+        &self,
+        tenant: String,
+        destination: String,
+        lease: String,
+        at: Instant,
+        settlement: FeedSettlement,
+    ) -> Result<bool, StoreError>;
+    async fn feed_states(&self, tenant: String) -> Result<Vec<DestinationState>, StoreError>;
+    async fn feed_control(
+        &self,
+        tenant: String,
+        destination: String,
+        command: Command,
+        author: String,
+        at: Instant,
+    ) -> Result<Option<DestinationState>, StoreError>;
 }
 
 /// Exports a `static` [`Store`] as the component's `ventanilla:store` interfaces. Native builds get nothing from it.
@@ -109,6 +138,7 @@ macro_rules! export_store {
                 Disposition, Envelope, EnvelopePage, Event, EventPage, Instant, Lookup, Page, PublicCase, Receipt, StoreError,
                 Total,
             };
+            use $crate::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
             use $crate::outbox::{Item, Queue, Settlement};
             use $crate::directory::TenantProfile;
 
@@ -242,6 +272,43 @@ macro_rules! export_store {
                 }
                 async fn settle(id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
                     $store.settle(id, at, settlement).await
+                }
+            }
+
+            impl $crate::feed::Guest for Provider {
+                async fn queues(now: Instant) -> Result<Vec<FeedQueue>, StoreError> {
+                    $store.feed_queues(now).await
+                }
+                async fn claim(
+                    tenant: String,
+                    destination: String,
+                    start: Start,
+                    now: Instant,
+                    lease_until: Instant,
+                    limit: u32,
+                ) -> Result<Option<Batch>, StoreError> {
+                    $store.feed_claim(tenant, destination, start, now, lease_until, limit).await
+                }
+                async fn settle(
+                    tenant: String,
+                    destination: String,
+                    lease: String,
+                    at: Instant,
+                    settlement: FeedSettlement,
+                ) -> Result<bool, StoreError> {
+                    $store.feed_settle(tenant, destination, lease, at, settlement).await
+                }
+                async fn states(tenant: String) -> Result<Vec<DestinationState>, StoreError> {
+                    $store.feed_states(tenant).await
+                }
+                async fn control(
+                    tenant: String,
+                    destination: String,
+                    command: Command,
+                    author: String,
+                    at: Instant,
+                ) -> Result<Option<DestinationState>, StoreError> {
+                    $store.feed_control(tenant, destination, command, author, at).await
                 }
             }
 

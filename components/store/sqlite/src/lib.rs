@@ -9,6 +9,7 @@ mod cases;
 pub mod database;
 mod directory;
 mod errors;
+mod feed;
 mod log;
 pub mod migrate;
 mod outbox;

@@ -6,6 +6,7 @@ use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProf
 use serde_json::Value as Json;
 use store_sdk::Store;
 use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
+use store_sdk::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
 use store_sdk::ids::Random;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
@@ -220,5 +221,43 @@ impl<C: Connect> Store for SqliteStore<C> {
     }
     async fn settle(&self, id: String, at: Instant, settlement: Settlement) -> Result<(), StoreError> {
         self.conclude(id, at, settlement).await
+    }
+
+    async fn feed_queues(&self, now: Instant) -> Result<Vec<FeedQueue>, StoreError> {
+        self.fed(now).await
+    }
+    async fn feed_claim(
+        &self,
+        tenant: String,
+        destination: String,
+        start: Start,
+        now: Instant,
+        lease_until: Instant,
+        limit: u32,
+    ) -> Result<Option<Batch>, StoreError> {
+        self.take_batch(tenant, destination, start, now, lease_until, limit).await
+    }
+    async fn feed_settle(
+        &self,
+        tenant: String,
+        destination: String,
+        lease: String,
+        at: Instant,
+        settlement: FeedSettlement,
+    ) -> Result<bool, StoreError> {
+        self.settle_batch(tenant, destination, lease, at, settlement).await
+    }
+    async fn feed_states(&self, tenant: String) -> Result<Vec<DestinationState>, StoreError> {
+        self.destinations(tenant).await
+    }
+    async fn feed_control(
+        &self,
+        tenant: String,
+        destination: String,
+        command: Command,
+        author: String,
+        _at: Instant,
+    ) -> Result<Option<DestinationState>, StoreError> {
+        self.command(tenant, destination, command, author).await
     }
 }
