@@ -1,5 +1,6 @@
 """Real peers, got from where their users get them: PyPI, npm, Debian. Kept in `target/peers`, pinned, got once."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -40,20 +41,48 @@ def inside_python(packages=None):
         os.execv(python, [python, *sys.argv])
 
 
-def node():
-    """The folder with npm's `twilio`."""
+def node(packages=None):
+    """The folder with packages of npm, name to version; `twilio` if none are named."""
     if not shutil.which("npm"):
-        raise checks.Skip("npm is not on PATH; install Node 18 or newer")
+        raise checks.Skip("npm is not on PATH; install Node 20 or newer")
     folder = os.path.join(PEERS, "node")
-    mark = os.path.join(folder, f"twilio-{TWILIO_NPM}")
-    if not os.path.exists(mark):
-        print(f"getting twilio {TWILIO_NPM} from npm into target/peers/node", flush=True)
+    wanted = {"twilio": TWILIO_NPM} if packages is None else packages
+    marks = {f"{name}@{version}": os.path.join(folder, f"{name.replace('/', '+')}-{version}") for name, version in wanted.items()}
+    missing = [requirement for requirement, mark in marks.items() if not os.path.exists(mark)]
+    if missing:
+        print(f"getting {', '.join(missing)} from npm into target/peers/node", flush=True)
         os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, "package.json"), "w") as file:
-            file.write('{"private": true}\n')
-        _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"twilio@{TWILIO_NPM}"], cwd=folder)
-        open(mark, "w").close()
+        if not os.path.exists(os.path.join(folder, "package.json")):
+            with open(os.path.join(folder, "package.json"), "w") as file:
+                file.write('{"private": true}\n')
+        _run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact", *missing], cwd=folder)
+        for requirement in missing:
+            open(marks[requirement], "w").close()
     return folder
+
+
+class Node:
+    """A program of Node beside a test: a line of JSON in, a line of JSON out."""
+
+    def __init__(self, program, packages):
+        folder = node({**packages})
+        # Beside the packages, or it would not find them.
+        copy = os.path.join(folder, f"{os.path.basename(os.path.dirname(program))}-{os.path.basename(program)}")
+        shutil.copyfile(program, copy)
+        self._process = subprocess.Popen(["node", copy], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, does, **about):
+        self._process.stdin.write(json.dumps({"does": does, **about}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        checks.holds(line, f"the program of Node ended at {does}")
+        answer = json.loads(line)
+        checks.holds(not (isinstance(answer, dict) and "error" in answer), f"{does}: {answer}")
+        return answer
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(10)
 
 
 def nginx():
