@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use channel_sdk::types::{Event, Kind, Lookup};
 use store_sdk::Store;
+use store_sdk::feed::{Outlook, Settlement, Start};
 use store_sdk::log::{Disposition, Page};
 use support::{Folder, NativeStore, counted, now};
 use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, anything, call, envelope, handle, mail};
@@ -59,9 +60,25 @@ fn costs(store: &NativeStore, steps: &AtomicU64, number: usize) -> Vec<(&'static
         steps("nothing to send", &|| {
             assert!(now(store.claim(MAIL.into(), T0, T0 + 1, 10)).unwrap().is_empty());
         }),
+        steps("a new destination, and nothing to tell", &|| assert!(tell(store, &format!("n{number}"), 10).is_none())),
+        steps("one event to tell", &|| assert_eq!(tell(store, "crm", 1), Some(1))),
+        steps("one of many events to tell", &|| assert_eq!(tell(store, "crm", 1), Some(1))),
+        steps("a batch", &|| assert_eq!(tell(store, "crm", 8), Some(8))),
+        steps("who is to be told", &|| assert!(!now(store.feed_queues(T0)).unwrap().is_empty())),
         steps("public reports, one page", &|| drop(now(store.public_cases(TENANT.into(), lookup(&[]))).unwrap())),
         steps("one public report", &|| drop(now(store.public_cases(TENANT.into(), lookup(&[&reference]))).unwrap())),
     ]
+}
+
+/// Delivers what there is to a destination: how much it was.
+fn tell(store: &NativeStore, destination: &str, limit: u32) -> Option<usize> {
+    let (tenant, destination) = (TENANT.to_owned(), destination.to_owned());
+    let start = if destination == "crm" { Start::Beginning } else { Start::Now };
+    let batch = now(store.feed_claim(tenant.clone(), destination.clone(), start, T0, T0 + 1, limit)).unwrap()?;
+    let delivered = batch.entries.last().map(|entry| entry.position.clone());
+    let settlement = Settlement { delivered, count: 1, outlook: Outlook::Ready };
+    assert!(now(store.feed_settle(tenant, destination, batch.lease, T0, settlement)).unwrap());
+    Some(batch.entries.len())
 }
 
 fn lookup(references: &[&str]) -> Lookup {

@@ -9,6 +9,7 @@
 
 mod calls;
 mod desk;
+mod feed;
 mod intake;
 mod sending;
 mod threading;
@@ -17,6 +18,7 @@ pub mod make;
 
 pub use calls::*;
 pub use desk::*;
+pub use feed::*;
 pub use intake::*;
 pub use sending::*;
 pub use threading::*;
@@ -152,6 +154,17 @@ macro_rules! store_suite {
             who_writes_is_acknowledged_once_per_thread_and_day
             what_must_not_be_acknowledged_is_not
             a_request_to_follow_is_answered_without_a_word
+            // feed
+            the_feed_has_events_and_changes_in_the_order_in_which_they_happened
+            a_new_destination_begins_now_or_at_the_beginning
+            what_is_not_settled_is_given_out_again
+            two_workers_never_have_the_same_destination_at_once
+            nothing_that_is_written_meanwhile_is_skipped
+            a_failed_destination_comes_again_when_it_is_due
+            a_destination_that_is_down_holds_up_no_other
+            a_stopped_or_paused_destination_is_resumed_where_it_was
+            a_restart_in_between_loses_and_repeats_nothing_that_was_settled
+            what_the_store_itself_finds_is_in_the_feed
         );
     };
     (@tests $make:path: $($name:ident)*) => {
