@@ -79,7 +79,7 @@ fn summary(case: &CaseSummary) -> Out {
 }
 
 /// Handles as events write them; the scheme of each is in `schemes`, at the same place.
-fn contact(contact: &Contact) -> Value {
+pub(crate) fn contact(contact: &Contact) -> Value {
     Out::new()
         .put("id", contact.id.as_str())
         .maybe("name", contact.name.as_deref())

@@ -1,6 +1,6 @@
 //! The JSON API for staff and scripts, over the store's interfaces. It knows no channel and no connector.
 //!
-//! Read in this order: `routes` (what is served), `access` (who may), `call` (a request, checked), `cases`, `log`,
+//! Read in this order: `routes` (what is served), `access` (who may), `call` (a request, checked), `cases`, `contacts`, `log`,
 //! `tenants`, `probes` (what each route does), `answer` (how it is said). The contract for clients is `openapi.json`;
 //! a test compares it with the code.
 
@@ -11,6 +11,7 @@ mod answer;
 mod bindings;
 mod call;
 mod cases;
+mod contacts;
 mod json;
 mod log;
 mod probes;
@@ -77,6 +78,8 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Endpoint::AddNote => cases::add_note(&call).await,
         Endpoint::Reply => cases::reply(&call).await,
         Endpoint::CompleteTask => cases::complete_task(&call).await,
+        Endpoint::JoinContacts => contacts::join(&call).await,
+        Endpoint::SeparateContacts => contacts::separate(&call).await,
         Endpoint::Events => log::events(&call).await,
         Endpoint::Envelopes => log::envelopes(&call).await,
         Endpoint::Envelope => log::envelope(&call).await,
@@ -187,6 +190,18 @@ mod tests {
             put(Ok(br#"{"tenant": "toledo", "name": "T", "languages": ["es"], "time_zone": "UTC0"}"#.to_vec())),
             400
         );
+    }
+
+    #[test]
+    fn a_join_needs_the_other_contact() {
+        for (body, field) in [("{}", "other"), (r#"{"other": 1}"#, "other"), (r#"{"into": "x"}"#, "into")] {
+            for verb in ["join", "separate"] {
+                let target = format!("/api/madrid/contacts/c1/{verb}");
+                let answer = ask("POST", &target, Some("sesame"), Ok(body.into()));
+                let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                assert_eq!((answer.status, problem["field"].as_str()), (400, Some(field)), "{target} {body}");
+            }
+        }
     }
 
     #[test]
