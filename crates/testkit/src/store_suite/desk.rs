@@ -250,6 +250,31 @@ pub fn joined_contacts_are_one_until_they_are_separated<W: World>(world: &W) {
     assert_eq!((handles(0), handles(1), handles(2)), (2, 1, 2));
 }
 
+/// Programs write an address as it was once typed; the event keeps it so.
+pub fn an_address_is_one_person_s_whatever_the_case_of_its_letters<W: World>(world: &W) {
+    let store = world.open();
+    let first = reference(&record(&store, MAIL, mail("<1@a>", "Ana.Garcia@Example.ORG", &[])));
+    let other = reference(&record(&store, MAIL, mail("<2@a>", "ana.garcia@example.org", &[])));
+    assert_ne!(first, other);
+    let contact = contact_of(&store, &first);
+    assert_eq!(contact_of(&store, &other), contact);
+    assert_eq!(contact.handles, [handle("email", "ana.garcia@example.org")]);
+    let again = record(&store, MAIL, mail("<3@a>", "ANA.GARCIA@EXAMPLE.ORG", &["<1@a>"]));
+    assert_eq!(reference(&again), first, "takes part in it");
+    let written = all_events(&store, TENANT).remove(0).event.sender.expect("a sender");
+    assert_eq!(written, handle("email", "Ana.Garcia@Example.ORG"));
+    // Ids that are not addresses mean their letters.
+    let id = |value: &str| {
+        let event = Event {
+            sender: Some(handle("telegram", value)),
+            threading: Threading::Key(value.into()),
+            ..Event::new(Kind::Message, value)
+        };
+        contact_of(&store, &reference(&record(&store, "messaging/telegram", event))).id
+    };
+    assert_ne!(id("abC"), id("abc"));
+}
+
 /// Never.
 pub fn contacts_of_other_tenants_are_not_joined<W: World>(world: &W) {
     let store = world.open();

@@ -138,6 +138,7 @@ macro_rules! store_suite {
             notes_and_tasks_are_kept
             changes_of_an_unknown_case_are_invalid
             joined_contacts_are_one_until_they_are_separated
+            an_address_is_one_person_s_whatever_the_case_of_its_letters
             contacts_of_other_tenants_are_not_joined
             a_joined_contact_s_mail_joins_the_case
             only_public_cases_are_public
