@@ -16,6 +16,7 @@ use channel_sdk::reference;
 use channel_sdk::types::{Correspondence, Event, Handle, Kind, Task, Threading};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 use crate::ids::{self, Random};
 use crate::log::{Disposition, Envelope};
@@ -128,6 +129,12 @@ pub fn sender(event: &Event) -> Option<&Handle> {
     if event.flags.iter().any(hidden) { None } else { event.sender.as_ref().filter(known) }
 }
 
+/// What a handle is known by. Of an address the case of letters tells no two people apart: of the domain by RFC 5321 §2.4, of the
+/// rest by every service that gives addresses to people. Programs write it as it was once typed; the event keeps it so.
+fn compared(handle: &Handle) -> Cow<'_, str> {
+    if handle.scheme == "email" { handle.value.trim().to_lowercase().into() } else { handle.value.as_str().into() }
+}
+
 /// Whether after this event the caller can't be said to have reached nobody and left nothing.
 pub fn settles(event: &Event) -> bool {
     let left = matches!(
@@ -198,7 +205,7 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
     put("name", event.sender_name.as_deref().filter(|_| sender.is_some()).map(escape).into());
     if let Some(handle) = sender {
         put("scheme", escape(&handle.scheme).into());
-        put("handle", escape(&handle.value).into());
+        put("handle", escape(&compared(handle)).into());
         put("contact", id()?.into());
     }
     let (thread, key, letters) = threading(&event.threading)?;
