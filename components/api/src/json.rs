@@ -42,7 +42,9 @@ pub(crate) fn event(stored: &StoredEvent) -> Value {
         .put("connector", stored.connector.as_str())
         .put("received_at", format_instant(stored.received_at));
     out.0.extend(event_json(&stored.event));
-    out.maybe("case", case).done()
+    let claimed: Vec<Value> =
+        stored.event.claimed.iter().map(|handle| json!({"scheme": handle.scheme, "value": handle.value})).collect();
+    out.maybe("claimed", Some(claimed).filter(|claimed| !claimed.is_empty())).maybe("case", case).done()
 }
 
 /// A case without its events.

@@ -132,6 +132,7 @@ fn full_event() -> StoredEvent {
         "fields": {"a": ["b", "c"]}, "flags": ["bulk"], "must_not_autorespond": true,
         "attachments": [{"name": "a", "content_type": "b", "size": 1, "sha256": "c", "url": "d", "media_id": "e",
                          "content_id": "f", "disposition": "g"}],
+        "claimed": [{"scheme": "phone", "value": "+34910000002"}],
     }))
     .unwrap();
     StoredEvent {

@@ -103,6 +103,8 @@ fn page(case: &Value) -> String {
         line(&mut out, label, text(case, pointer));
     }
     line(&mut out, "contact", &contact(case));
+    let handles: Vec<&str> = items(case, "/contact/handles").iter().filter_map(Value::as_str).collect();
+    line(&mut out, "handles", &handles.join(", "));
     line(&mut out, "opened", &time(text(case, "/opened_at")));
     line(&mut out, "updated", &time(text(case, "/updated_at")));
     line(&mut out, "answered", &time(text(case, "/first_response_at")));
@@ -156,6 +158,10 @@ pub(crate) fn event(event: &Value) -> String {
             line.push_str(&format!("  {label}{value}"));
         }
     }
+    // What they say of themselves and nobody has proved.
+    for claimed in items(event, "/claimed") {
+        line.push_str(&format!("  also {}", text(claimed, "/value")));
+    }
     if let Some(seconds) = event.get("duration_s").and_then(Value::as_u64) {
         line.push_str(&format!("  {seconds} s"));
     }
@@ -185,11 +191,16 @@ mod tests {
         let case = json!({
             "reference": "482-109-3726", "status": "new", "channel": "telephony", "opened_at": "2026-11-21T20:00:00Z",
             "updated_at": "2026-11-21T20:00:00Z", "tasks": [{"task": "call_back", "handle": "+34600000001", "created_at": "2026-11-21T20:00:00Z"}],
-            "events": [{"kind": "call.input", "received_at": "2026-11-21T20:00:00Z", "text": "una farola\u{1b}[2J"}],
+            "events": [{"kind": "call.input", "received_at": "2026-11-21T20:00:00Z", "text": "una farola\u{1b}[2J", "claimed": [{"scheme": "phone", "value": "+34600000002"}]}],
+            "contact": {"name": "Ana", "handles": ["+34600000001", "ana@example.org"]},
         });
         let page = page(&case);
         assert!(page.starts_with("Case 482-109-3726  new\n"), "{page}");
-        assert!(page.contains("call_back +34600000001") && page.contains("una farola [2J"), "{page}");
+        assert!(
+            page.contains("call_back +34600000001") && page.contains("una farola [2J  also +34600000002"),
+            "{page}"
+        );
+        assert!(page.contains("  contact     Ana\n  handles     +34600000001, ana@example.org\n"), "{page}");
         assert!(!page.contains("subject") && !page.contains("Notes") && !page.contains('\u{1b}'), "{page}");
     }
 
