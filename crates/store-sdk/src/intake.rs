@@ -1,4 +1,4 @@
-//! One intake as one JSON document, so that a database can write it in one statement.
+//! One intake as JSON, so that a database can write it in one statement.
 //!
 //! Everything that needs a random number or a decision about one event alone is here; what needs to know what is stored
 //! already (duplicates, threads, contacts) is the database's.
@@ -25,14 +25,35 @@ use crate::text::{escape, haystack, hex};
 /// One intake.
 #[derive(Debug, Clone)]
 pub struct Intake {
-    /// `{"envelope": {…}, "events": […]}`.
-    pub document: String,
-    /// Whether a machine may answer one of its events: only then the database is asked whether the tenant wants that.
-    pub acknowledgeable: bool,
-    /// Whether an event is a request to follow, to be accepted.
-    pub follows: bool,
-    /// The envelope's body, beside the document because it need not be text.
+    /// The envelope without its body: `id`, `known`, `tenant`, `connector`, `channel`, `method`, `target`, `headers`, `received_at`,
+    /// `verified_by`, `nonce`, `binding`, `disposition`, `reason`.
+    pub envelope: Value,
+    /// Per event what the database needs to place it, and the event itself as `json`.
+    pub events: Vec<Value>,
+    /// The envelope's body, beside the rest because it need not be text.
     pub body: Vec<u8>,
+}
+
+impl Intake {
+    /// Everything but the body as one JSON document: `{"envelope": {…}, "events": […]}`.
+    pub fn document(&self) -> String {
+        json!({"envelope": self.envelope, "events": self.events}).to_string()
+    }
+
+    /// The events as a JSON array.
+    pub fn events_json(&self) -> String {
+        serde_json::to_string(&self.events).unwrap_or_default()
+    }
+
+    /// The idempotency key of its event, if it has one event.
+    pub fn only_key(&self) -> Option<&str> {
+        if let [event] = self.events.as_slice() { event.get("key")?.as_str() } else { None }
+    }
+
+    /// Whether one of its events ends a call.
+    pub fn ended(&self) -> bool {
+        self.events.iter().any(|event| event.get("missed").is_some())
+    }
 }
 
 /// Why an intake can't even be tried.
@@ -76,12 +97,12 @@ pub fn binding(envelope: &Envelope) -> String {
 pub(crate) const FIELDS: &str = "fields_in_order";
 pub(crate) const ATTRIBUTES: &str = "attributes_in_order";
 
-/// Makes the document of an intake.
+/// Makes an intake.
 ///
 /// # Errors
 ///
 /// [`IntakeError`], before the database is asked.
-pub fn document(
+pub fn intake(
     envelope: Envelope,
     outcome: &Disposition,
     events: &[Event],
@@ -97,8 +118,6 @@ pub fn document(
         Some(id) => id.clone(),
         None => ids::uuid_v7(envelope.received_at, random).map_err(IntakeError::Random)?,
     };
-    let acknowledgeable = events.iter().any(|event| acknowledgeable(event, channel));
-    let follows = events.iter().any(follows);
     let head = json!({
         "id": id,
         "known": envelope.id.is_some(),
@@ -114,12 +133,10 @@ pub fn document(
         "binding": nonce.map(|_| binding(&envelope)),
         "disposition": name,
         "reason": reason.map(escape),
-        "acknowledgeable": i32::from(acknowledgeable),
     });
     let events: Result<Vec<Value>, _> =
         events.iter().map(|event| entry(event, channel, envelope.received_at, random)).collect();
-    let document = json!({"envelope": head, "events": events?}).to_string();
-    Ok(Intake { document, acknowledgeable, follows, body: envelope.body })
+    Ok(Intake { envelope: head, events: events?, body: envelope.body })
 }
 
 /// The handle of the person who wrote or called: none if withheld, empty, or if it was the administration itself.

@@ -2,7 +2,7 @@
 
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
-use store_sdk::intake::{self, IntakeError};
+use store_sdk::intake::{self, Intake, IntakeError};
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total};
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::unescape;
@@ -13,33 +13,47 @@ use crate::errors::{row_error, store_error};
 use crate::store::{self, cut, limit, no_random};
 
 /// Writes everything and answers with the envelope's id and the receipts, all in one statement.
-macro_rules! intake {
-    ($into:literal) => {
-        concat!(
-            "INSERT INTO ",
-            $into,
-            " \
-(document, body) VALUES (?1, ?2) RETURNING json_object(
-  'envelope', coalesce((SELECT n.envelope FROM nonces n WHERE n.tenant = document ->> '$.envelope.tenant'
-      AND n.connector = document ->> '$.envelope.connector' AND n.nonce = document ->> '$.envelope.nonce'
-      AND NOT (document ->> '$.envelope.known')),
-    document ->> '$.envelope.id'),
-  'receipts', json((SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
-      'opened', v.opened, 'reference', (SELECT c.reference FROM cases c WHERE c.id = v.case_id),
-      'asked', json((SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
-          'opened_at', a.opened_at, 'updated_at', a.updated_at)
-        FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
-    FROM json_each(document, '$.events') p CROSS JOIN events v ON v.tenant = document ->> '$.envelope.tenant'
-      AND v.connector = document ->> '$.envelope.connector' AND v.idempotency_key = p.value ->> 'key')))"
-        )
-    };
-}
+const INTAKE: &str =
+    "INSERT INTO intake_2 (id, known, tenant, connector, channel, method, target, headers, received_at, verified_by,
+    nonce, binding, disposition, reason, only_key, ended, events, body)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+  RETURNING json_object(
+    'envelope', CASE WHEN known OR nonce IS NULL THEN id ELSE (SELECT n.envelope FROM nonces n
+      WHERE n.tenant = intake_2.tenant AND n.connector = intake_2.connector AND n.nonce = intake_2.nonce) END,
+    'receipts', json((SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
+        'opened', v.opened, 'reference', (SELECT c.reference FROM cases c WHERE c.id = v.case_id),
+        'asked', json((SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
+            'opened_at', a.opened_at, 'updated_at', a.updated_at)
+          FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
+      FROM json_each(events) p CROSS JOIN events v ON v.tenant = intake_2.tenant
+        AND v.connector = intake_2.connector AND v.idempotency_key = p.value ->> 'key')))";
 
-const INTAKE: &str = intake!("intake");
-/// The same with acknowledgements.
-const INTAKE_ANSWERED: &str = intake!("intake_answered");
-/// With acknowledgements, and requests to follow accepted.
-const INTAKE_FOLLOWED: &str = intake!("intake_followed");
+/// The parameters of [`INTAKE`].
+fn parameters(intake: Intake) -> Vec<Value> {
+    let text = |name: &str| intake.envelope.get(name).and_then(Json::as_str).map_or(Value::Null, Value::from);
+    let number = |name: &str| intake.envelope.get(name).and_then(Json::as_i64).map_or(Value::Null, Value::from);
+    let known = intake.envelope.get("known").and_then(Json::as_bool).unwrap_or(false);
+    vec![
+        text("id"),
+        i64::from(known).into(),
+        text("tenant"),
+        text("connector"),
+        text("channel"),
+        text("method"),
+        text("target"),
+        intake.envelope.get("headers").map_or(Value::Null, |headers| headers.to_string().into()),
+        number("received_at"),
+        text("verified_by"),
+        text("nonce"),
+        text("binding"),
+        text("disposition"),
+        text("reason"),
+        intake.only_key().map_or(Value::Null, Value::from),
+        i64::from(intake.ended()).into(),
+        intake.events_json().into(),
+        Value::Blob(intake.body),
+    ]
+}
 
 /// Fresh references drawn when all candidates are taken.
 const DRAWS: usize = 5;
@@ -54,18 +68,11 @@ impl<C: Connect> SqliteStore<C> {
         let mut drawn = 1;
         loop {
             let intake =
-                intake::document(envelope.clone(), disposition, events, self.random()).map_err(
-                    |error| match error {
-                        IntakeError::Invalid(why) => StoreError::Invalid(why),
-                        IntakeError::Random(why) => no_random(why),
-                    },
-                )?;
-            let sql = match (intake.follows, intake.acknowledgeable) {
-                (true, _) => INTAKE_FOLLOWED,
-                (false, true) => INTAKE_ANSWERED,
-                (false, false) => INTAKE,
-            };
-            match self.run(sql, vec![intake.document.into(), Value::Blob(intake.body)]).await {
+                intake::intake(envelope.clone(), disposition, events, self.random()).map_err(|error| match error {
+                    IntakeError::Invalid(why) => StoreError::Invalid(why),
+                    IntakeError::Random(why) => no_random(why),
+                })?;
+            match self.run(INTAKE, parameters(intake)).await {
                 Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
                 Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
                 Err(error) if error.0.contains("ventanilla:no-reference") => {

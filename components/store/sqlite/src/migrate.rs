@@ -7,12 +7,13 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 6] = [
+pub const MIGRATIONS: [(&str, &str); 7] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
     ("0004_sending", include_str!("../migrations/0004_sending.sql")),
     ("0005_follow", include_str!("../migrations/0005_follow.sql")),
+    ("0006_columns", include_str!("../migrations/0006_columns.sql")),
     ("0007_feed", include_str!("../migrations/0007_feed.sql")),
 ];
 

@@ -15,6 +15,8 @@ use std::{
 
 /// Statements of one commit at most, so that the first does not wait for too many others.
 const GROUP: usize = 256;
+/// Pages a group may change before they are written ahead of its commit.
+const CACHE_KIB: i64 = 8 << 10;
 /// A guest's transaction that does nothing for so long is rolled back: it keeps everybody else from writing.
 const TRANSACTION_IDLE: Duration = Duration::from_secs(5);
 /// A guest's transaction in all.
@@ -49,6 +51,9 @@ pub(super) fn start(
         .name("sqlite-write".into())
         .spawn(move || {
             let watch = run::Watch::install(&mut connection);
+            if let Err(error) = connection.pragma_update(None, "cache_size", -CACHE_KIB) {
+                tracing::warn!(database = label, %error, "the page cache keeps its default size: large commits are slower");
+            }
             let done = Writer { connection: &connection, watch, label: &label, metrics: &metrics }.serve(&jobs);
             if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                 tracing::warn!(database = label, %error, "the log was not written back into the file; the next start does it");
