@@ -13,6 +13,7 @@ use crate::{
     metrics::Metrics,
     options::{Options, Progress},
     outbound::{AllowList, Outbound},
+    postgres::Pools,
     sqlite::Databases,
     state::{self, Rights, State},
     variables::Variables,
@@ -40,6 +41,7 @@ pub struct Host {
     app: Arc<App>,
     functions: Vec<Arc<Function>>,
     databases: Arc<Databases>,
+    postgres: Arc<Pools>,
 }
 
 /// Puts requests to an application without a socket, also while its host serves. Cheap to clone.
@@ -74,10 +76,12 @@ impl Host {
         let labels: BTreeSet<&str> = manifest
             .components
             .values()
+            .filter(|component| may_use_sqlite(component))
             .flat_map(|component| component.sqlite_databases.iter().map(String::as_str))
             .collect();
         let databases = Arc::new(Databases::open(&options.data_dir, labels, &metrics)?);
-        let rights = rights(&manifest, &variables, &options, &metrics, &databases)?;
+        let postgres = Arc::new(Pools::new(options.limits.postgres.clone(), &metrics));
+        let rights = rights(&manifest, &variables, &options, &metrics, (&databases, &postgres))?;
         let engine = engine::engine(&options.limits)?;
         let functions = load_components(&manifest, &options, &engine, rights)?;
         let places = Arc::new(Semaphore::new(options.limits.concurrent_requests));
@@ -113,7 +117,15 @@ impl Host {
             databases: Arc::clone(&databases),
         });
         engine::tick(&engine, &app)?;
-        Ok(Self { options, manifest, variables, app, functions: functions.into_values().collect(), databases })
+        Ok(Self {
+            options,
+            manifest,
+            variables,
+            app,
+            functions: functions.into_values().collect(),
+            databases,
+            postgres,
+        })
     }
 
     /// The manifest, with the profile applied.
@@ -194,6 +206,7 @@ impl Host {
         for function in &self.functions {
             function.reap(Duration::ZERO);
         }
+        self.postgres.reap(Duration::ZERO);
         let databases = self.databases;
         if let Err(error) = tokio::task::spawn_blocking(move || databases.close()).await {
             tracing::error!(%error, "closing the databases failed");
@@ -202,14 +215,26 @@ impl Host {
 
     fn start_reaper(&self) -> tokio::task::JoinHandle<()> {
         let functions = self.functions.clone();
+        let postgres = Arc::clone(&self.postgres);
         let age = self.options.limits.idle_time;
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(age / 4).await;
                 functions.iter().for_each(|function| function.reap(age));
+                postgres.reap(postgres.idle_time());
             }
         })
     }
+}
+
+/// A file that no profile's store opens would be taken for the one to back up.
+fn may_use_sqlite(component: &Component) -> bool {
+    if component.sqlite_databases.is_empty() {
+        return false;
+    }
+    component.dependencies.values().any(|dependency| dependency.inherit.has("sqlite_databases"))
+        || compose::component_imports(&component.source)
+            .map_or(true, |imports| imports.iter().any(|import| import.contains("sqlite")))
 }
 
 /// What each component has, with templates expanded.
@@ -218,7 +243,7 @@ fn rights(
     variables: &Variables,
     options: &Options,
     metrics: &Arc<Metrics>,
-    databases: &Arc<Databases>,
+    (databases, postgres): (&Arc<Databases>, &Arc<Pools>),
 ) -> Result<BTreeMap<String, Arc<Rights>>> {
     let clock = options.clock.map(Clock::starting_at);
     let tls = Arc::new(OnceLock::new());
@@ -259,6 +284,7 @@ fn rights(
                 environment,
                 databases: Arc::clone(databases),
                 allowed_databases: component.sqlite_databases.iter().cloned().collect(),
+                postgres: Arc::clone(postgres),
                 outbound: Arc::new(outbound),
                 clock,
                 memory_bytes: options.limits.memory_bytes,

@@ -29,6 +29,16 @@ pub struct Metrics {
     pub instances: AtomicU64,
     /// Instances made since the start.
     pub instances_created: AtomicU64,
+    /// Connections to PostgreSQL that wait for use.
+    pub postgres_idle: AtomicU64,
+    /// Connections to PostgreSQL that components have, or that are being cleaned after them.
+    pub postgres_in_use: AtomicU64,
+    /// Components waiting for a connection to PostgreSQL.
+    pub postgres_waiting: AtomicU64,
+    /// Connections to PostgreSQL made since the start.
+    pub postgres_opened: AtomicU64,
+    /// Connections to PostgreSQL closed because they were broken, abandoned or old.
+    pub postgres_discarded: AtomicU64,
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
     outbound: Mutex<BTreeMap<(String, &'static str), u64>>,
     groups: Mutex<BTreeMap<String, Histogram<{ GROUPS.len() + 1 }>>>,
@@ -131,6 +141,16 @@ impl Metrics {
             ("ventanilla_requests_overloaded_total", "counter", "Requests turned away with 503.", &self.overloaded),
             ("ventanilla_instances", "gauge", "Component instances alive.", &self.instances),
             ("ventanilla_instances_created_total", "counter", "Component instances made.", &self.instances_created),
+            ("ventanilla_postgres_idle", "gauge", "Connections to PostgreSQL not in use.", &self.postgres_idle),
+            ("ventanilla_postgres_in_use", "gauge", "Connections to PostgreSQL in use.", &self.postgres_in_use),
+            ("ventanilla_postgres_waiting", "gauge", "Waiting for a connection to PostgreSQL.", &self.postgres_waiting),
+            ("ventanilla_postgres_opened_total", "counter", "Connections to PostgreSQL made.", &self.postgres_opened),
+            (
+                "ventanilla_postgres_discarded_total",
+                "counter",
+                "Connections to PostgreSQL closed as broken, abandoned or old.",
+                &self.postgres_discarded,
+            ),
         ] {
             writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}", value.load(Relaxed))?;
         }

@@ -104,6 +104,8 @@ pub struct Limits {
     pub drain: Duration,
     /// Bounds of what components fetch.
     pub outbound: OutboundLimits,
+    /// Bounds of what components do in PostgreSQL.
+    pub postgres: PostgresLimits,
 }
 
 /// Bounds of one outbound request.
@@ -117,6 +119,27 @@ pub struct OutboundLimits {
     pub between_bytes: Duration,
     /// Largest answer.
     pub body_bytes: u64,
+}
+
+/// Bounds of connections to PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct PostgresLimits {
+    /// Connections per connection string. The server's `max_connections` is 100 unless changed, for all processes together.
+    pub connections: usize,
+    /// Longest wait for one of them.
+    pub wait: Duration,
+    /// Name resolution, TCP, TLS and authentication together, per server.
+    pub connect: Duration,
+    /// Longest time of a statement; it is then cancelled.
+    pub statement: Duration,
+    /// Rows of one result.
+    pub rows: usize,
+    /// Bytes of one result.
+    pub bytes: usize,
+    /// A connection idle for longer is closed.
+    pub idle_time: Duration,
+    /// An older connection is not used again, so that changes of addresses and roles are noticed.
+    pub lifetime: Duration,
 }
 
 impl Default for Limits {
@@ -145,6 +168,16 @@ impl Default for Limits {
                 first_byte: Duration::from_secs(10),
                 between_bytes: Duration::from_secs(10),
                 body_bytes: 32 << 20,
+            },
+            postgres: PostgresLimits {
+                connections: 32,
+                wait: Duration::from_secs(5),
+                connect: Duration::from_secs(5),
+                statement: Duration::from_secs(10),
+                rows: 100_000,
+                bytes: 64 << 20,
+                idle_time: Duration::from_secs(120),
+                lifetime: Duration::from_secs(1800),
             },
         }
     }

@@ -6,6 +6,7 @@ use crate::{
     logs::GuestStream,
     metrics::Metrics,
     outbound::{Hooks, Outbound},
+    postgres::{self, Pools, PostgresView},
     sqlite::{self, Databases, SqliteView},
 };
 use std::{
@@ -33,7 +34,9 @@ pub struct Rights {
     pub databases: Arc<Databases>,
     /// Labels it may open.
     pub allowed_databases: BTreeSet<String>,
-    /// What it may send.
+    /// Connections to PostgreSQL of the whole application.
+    pub postgres: Arc<Pools>,
+    /// What it may send and where it may connect.
     pub outbound: Arc<Outbound>,
     /// A chosen wall clock.
     pub clock: Option<Clock>,
@@ -174,6 +177,11 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
         table: &mut state.table,
         databases: &state.rights.databases,
         allowed: &state.rights.allowed_databases,
+    })?;
+    postgres::add_to_linker(&mut linker, |state: &mut State| PostgresView {
+        table: &mut state.table,
+        pools: &state.rights.postgres,
+        outbound: &state.rights.outbound,
     })?;
     variables::add_to_linker::<State, Variables>(&mut linker, |state| &state.rights)?;
     Ok(linker)

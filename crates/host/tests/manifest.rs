@@ -129,6 +129,7 @@ fn composed(imports: &str, key: &str, sets: &[&str]) -> anyhow::Result<Vec<u8>> 
 }
 
 const SQLITE: &str = r#"(import "spin:sqlite/sqlite@3.1.0" (instance (export "x" (func))))"#;
+const POSTGRES: &str = r#"(import "spin:postgres/postgres@4.2.0" (instance (export "x" (func))))"#;
 const RANDOM: &str = r#"(import "wasi:random/random@0.2.6" (instance (export "get-random-u64" (func (result u64)))))"#;
 const TYPES: &str =
     r#"(import "a:b/types@1.0.0" (instance (type (record (field "n" u32))) (export "r" (type (eq 0)))))"#;
@@ -138,6 +139,7 @@ fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
     for (imports, sets, missing) in [
         (SQLITE, &[][..], "spin:sqlite/sqlite@3.1.0"),
         (SQLITE, &["variables"], "spin:sqlite/sqlite@3.1.0"),
+        (POSTGRES, &["variables", "sqlite_databases"], "spin:postgres/postgres@4.2.0"),
         (RANDOM, &[], "wasi:random/random@0.2.6"),
         (r#"(import "sneaky" (func))"#, &["sqlite_databases"], "sneaky"),
     ] {
@@ -146,9 +148,13 @@ fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
             assert!(error.contains(part), "{part} is not in: {error}");
         }
     }
-    for (imports, sets) in
-        [(SQLITE, &["sqlite_databases"][..]), (RANDOM, &["sqlite_databases"]), (TYPES, &[]), ("", &[])]
-    {
+    for (imports, sets) in [
+        (SQLITE, &["sqlite_databases"][..]),
+        (POSTGRES, &["allowed_outbound_hosts", "variables"]),
+        (RANDOM, &["sqlite_databases"]),
+        (TYPES, &[]),
+        ("", &[]),
+    ] {
         composed(imports, "a:b/c@1.0.0", sets).unwrap();
         composed(imports, "a:b@1.0.0", sets).unwrap();
     }
@@ -170,4 +176,45 @@ fn a_composition_runs_and_imports_are_listed() {
     assert_eq!(compose::component_imports(&file).unwrap(), ["a:b/types@1.0.0"]);
     std::fs::write(&file, "no wasm").unwrap();
     assert!(compose::component_imports(&file).unwrap_err().to_string().contains("cargo xtask build"));
+}
+
+#[test]
+fn a_profile_overrides_source_environment_and_single_dependencies_and_nothing_else() {
+    let text = format!(
+        "{HEAD}[component.a]\nsource = \"a.wasm\"\nenvironment = {{ one = \"1\", two = \"2\" }}\n\
+         [component.a.dependencies]\n\"x:store\" = {{ path = \"sqlite.wasm\", inherit_configuration = [\"sqlite_databases\"] }}\n\
+         \"x:connector\" = {{ path = \"c.wasm\" }}\n\"x:other\" = {{ component = \"b\" }}\n\
+         [component.a.profile.postgres]\nenvironment = {{ two = \"two\", three = \"3\" }}\nbuild.command = \"make\"\n\
+         [component.a.profile.postgres.dependencies]\n\
+         \"x:store\" = {{ path = \"postgres.wasm\", inherit_configuration = [\"allowed_outbound_hosts\", \"variables\"] }}\n\
+         [component.b]\nsource = \"b.wasm\"\n[component.b.profile.postgres]\nsource = \"b2.wasm\"\n"
+    );
+    let read = |profile| Manifest::parse(Path::new("spin.toml"), &text, profile).unwrap();
+    let sources = |manifest: &Manifest| -> Vec<String> {
+        let a = &manifest.components["a"];
+        a.dependencies.values().map(|d| d.source.display().to_string()).collect()
+    };
+    let plain = read(None);
+    assert_eq!(sources(&plain), ["c.wasm", "b.wasm", "sqlite.wasm"]);
+    let chosen = read(Some("postgres"));
+    assert_eq!(sources(&chosen), ["c.wasm", "b2.wasm", "postgres.wasm"], "also of a component that is a dependency");
+    let store = &chosen.components["a"].dependencies["x:store"].inherit;
+    assert!(store.has("variables") && store.has("allowed_outbound_hosts") && !store.has("sqlite_databases"));
+    let environment: Vec<String> =
+        chosen.components["a"].environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(environment, ["one=1", "three=3", "two=two"]);
+    assert_eq!(chosen.components["b"].source, Path::new("b2.wasm"));
+    let error = Manifest::parse(Path::new("spin.toml"), &text, Some("postgre")).unwrap_err().to_string();
+    assert!(error.contains("named postgre;") && error.ends_with("there is postgres"), "{error}");
+}
+
+#[test]
+fn what_a_profile_can_t_override_is_named() {
+    for field in ["variables = {}", "allowed_outbound_hosts = []", "sqlite_databases = []", "build.workdir = \"x\""] {
+        let name = field.split([' ', '.']).next().unwrap();
+        refused(
+            &format!("{HEAD}[component.a]\nsource = \"a.wasm\"\n[component.a.profile.p]\n{field}\n"),
+            &["spin.toml:7:", if name == "build" { "workdir" } else { name }],
+        );
+    }
 }

@@ -1,4 +1,4 @@
-//! What black-box tests need of the machine. A folder under tests/ that needs Debian packages lists them in `debian.txt`;
+//! What black-box tests need of the machine. A folder under tests/, or a crate, whose tests need Debian packages lists them in `debian.txt`;
 //! what comes from PyPI or npm the tests get themselves, into target/peers.
 
 use crate::layout;

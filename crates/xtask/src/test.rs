@@ -106,6 +106,9 @@ fn format() -> Result<()> {
 
 /// `cargo test` of every member. Guests are tested natively: their exports are for wasm only, so they link anywhere.
 fn unit(filter: Option<&str>) -> Result<Tally> {
+    let rooms = ["crates", "components/store"].map(|room| layout::subfolders(&layout::root().join(room)));
+    let folders: Vec<PathBuf> = rooms.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    peers::provide(&folders)?;
     let mut command = Command::new(cargo());
     command.current_dir(layout::root()).args(["test", "--release", "--workspace", "--no-fail-fast"]).args(filter);
     command.env("VENTANILLA_COMPONENTS", layout::components_dir());

@@ -113,7 +113,14 @@ struct RawProfile {
     #[serde(default)]
     dependencies: BTreeMap<String, Spanned<Value>>,
     #[serde(default, rename = "build")]
-    _build: Option<Value>,
+    _build: Option<RawProfileBuild>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProfileBuild {
+    #[serde(rename = "command")]
+    _command: Value,
 }
 
 /// Where we are, for error messages.
@@ -163,13 +170,11 @@ pub(super) fn read(file: &Path, text: &str, profile: Option<&str>) -> Result<Man
     let mut profile_found = profile.is_none();
     let mut components = BTreeMap::new();
     let mut sources = BTreeMap::new();
-    for (id, component) in &raw.component {
-        let what = format!("source of component {}", id.get_ref());
-        sources.insert(id.get_ref().clone(), local_path(&origin, &what, &component.source)?);
-    }
-    for (id, mut component) in raw.component {
-        let id = id.into_inner();
-        unsupported(&origin, &id, &component)?;
+    // Before anything is looked up: a dependency on another component means that one in the chosen profile, as in Spin.
+    let mut chosen_components = raw.component;
+    let known: BTreeSet<String> = chosen_components.values().flat_map(|c| c.profile.keys().cloned()).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    for component in chosen_components.values_mut() {
         if let Some(chosen) = profile.and_then(|name| component.profile.remove(name)) {
             profile_found = true;
             component.environment.extend(chosen.environment);
@@ -178,13 +183,22 @@ pub(super) fn read(file: &Path, text: &str, profile: Option<&str>) -> Result<Man
                 component.source = source;
             }
         }
+    }
+    for (id, component) in &chosen_components {
+        let what = format!("source of component {}", id.get_ref());
+        sources.insert(id.get_ref().clone(), local_path(&origin, &what, &component.source)?);
+    }
+    for (id, component) in chosen_components {
+        let id = id.into_inner();
+        unsupported(&origin, &id, &component)?;
         components.insert(id.clone(), convert(&origin, id, component, &sources)?);
     }
     if !profile_found {
         return Err(anyhow!(
-            "{}: no component has a profile named {}; remove --profile or correct its spelling",
+            "{}: no component has a profile named {}; remove --profile or correct its spelling{}",
             file.display(),
-            profile.unwrap_or_default()
+            profile.unwrap_or_default(),
+            if known.is_empty() { String::new() } else { format!(": there is {}", known.join(", ")) }
         ));
     }
     let triggers = raw

@@ -69,8 +69,8 @@ impl Entry {
             text.split_once("://").ok_or("write scheme://host, for example https://api.example.com")?;
         let scheme = match scheme {
             "*" => None,
-            "http" | "https" => Some(scheme.to_owned()),
-            _ => return Err("only http, https and * are supported by the embedded host"),
+            "http" | "https" | "postgres" => Some(scheme.to_owned()),
+            _ => return Err("only http, https, postgres and * are supported by the embedded host"),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.strip_prefix('[') {
@@ -132,11 +132,13 @@ impl Entry {
             }
     }
 
-    /// Addresses, and names that mean a private network wherever they are looked up.
+    /// Addresses, and names that mean a private network wherever they are looked up. A database that is named is reached wherever
+    /// it is: its name is the operator's, and such servers are hardly ever public.
     fn names_a_private_host(&self) -> bool {
         const PRIVATE: [&str; 6] = [".local", ".internal", ".svc", ".lan", ".home.arpa", ".localhost"];
         match &self.host {
             Host::Network(..) => true,
+            Host::Name(_) | Host::Suffix(_) if self.scheme.as_deref() == Some("postgres") => true,
             Host::Name(name) => !name.contains('.') || PRIVATE.iter().any(|suffix| name.ends_with(suffix)),
             Host::Any | Host::Suffix(_) => false,
         }
@@ -148,6 +150,7 @@ fn parse_ports(port: Option<&str>, scheme: Option<&str>) -> Result<RangeInclusiv
     match (port, scheme) {
         (Some("*"), _) | (None, None) => Ok(1..=u16::MAX),
         (None, Some("http")) => Ok(80..=80),
+        (None, Some("postgres")) => Ok(5432..=5432),
         (None, Some(_)) => Ok(443..=443),
         (Some(text), _) => match text.split_once("..") {
             // Spin's ranges end before their last number.
@@ -203,6 +206,12 @@ mod tests {
         check("*://10.0.0.0/8:*", "http", "10.200.1.1", 81, Anywhere);
         check("*://10.0.0.0/8:*", "http", "11.0.0.1", 81, No);
         check("http://[::1]:80", "http", "::1", 80, Anywhere);
+        check("postgres://db.example.com", "postgres", "db.example.com", 5432, Anywhere);
+        check("postgres://db.example.com", "postgres", "db.example.com", 5433, No);
+        check("postgres://db.example.com", "https", "db.example.com", 5432, No);
+        check("postgres://*.example.com:6432", "postgres", "a.example.com", 6432, Anywhere);
+        check("https://db.example.com:5432", "postgres", "db.example.com", 5432, No);
+        check("*://*:*", "postgres", "db.example.com", 5432, Public);
         check(" ", "http", "x", 80, No);
     }
 

@@ -26,6 +26,11 @@ pub struct Outbound {
     pub metrics: Arc<Metrics>,
 }
 
+/// A connection to a server that the list allows; `anywhere` means also at a private address.
+pub(crate) async fn connect_to(host: &str, port: u16, anywhere: bool) -> Result<tokio::net::TcpStream, Error> {
+    send::connect(host, port, if anywhere { Allowed::Anywhere } else { Allowed::Public }).await
+}
+
 /// The hooks of one store.
 pub struct Hooks(pub Arc<Outbound>);
 

@@ -85,7 +85,7 @@ pub(super) async fn send(
     Ok((response, Box::new(std::future::ready(Ok(())))))
 }
 
-async fn connect(host: &str, port: u16, allowed: Allowed) -> Result<TcpStream, Error> {
+pub(super) async fn connect(host: &str, port: u16, allowed: Allowed) -> Result<TcpStream, Error> {
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(literal) => vec![SocketAddr::new(literal, port)],
         Err(_) => tokio::net::lookup_host((host, port))

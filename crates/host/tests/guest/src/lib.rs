@@ -1,5 +1,7 @@
 //! A component that does, by path, whatever the host must stand.
 
+mod postgres;
+
 use bytes::Bytes;
 use http_body_util::Empty;
 use spin_sdk::{
@@ -54,6 +56,8 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
                 Connection::open(if query.is_empty() { "default" } else { &query }).await?.execute(sql, []).await?;
             rows.collect().await?.iter().map(|row| format!("{:?}\n", row.values)).collect()
         }
+        "/postgres" => postgres::steps(&body_text(request).await?).await?,
+        "/postgres-types" => postgres::types(&body_text(request).await?).await?,
         "/fetch" => {
             let request = http::Request::get(query.as_str()).body(Empty::<Bytes>::new())?;
             match send(request).await {
@@ -68,6 +72,10 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
         _ => return Ok((404, String::new())),
     };
     Ok((200, text))
+}
+
+async fn body_text(request: Request) -> anyhow::Result<String> {
+    Ok(String::from_utf8(request.into_body().bytes().await?.to_vec())?)
 }
 
 #[http_service]

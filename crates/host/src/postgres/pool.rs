@@ -1,0 +1,228 @@
+//! Bounded pools of connections, one per connection string and authority. A place is free again when its connection is clean.
+
+use super::{
+    address::Target,
+    connection::{Connection, Rows},
+    guest::bindings::spin::postgres::postgres::{Error, ParameterValue},
+    tls,
+};
+use crate::{metrics::Metrics, options::PostgresLimits};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_rustls::rustls::ClientConfig;
+
+/// Pools kept; of more connection strings the one used longest ago is let go.
+const POOLS: usize = 16;
+
+/// All pools of a host.
+pub struct Pools {
+    limits: Arc<PostgresLimits>,
+    metrics: Arc<Metrics>,
+    by_key: Mutex<HashMap<Key, Arc<Pool>>>,
+}
+
+/// The connection string, the authority, and which of its hosts may be at private addresses.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key(String, Option<String>, Vec<bool>);
+
+/// Where the connections of a pool go.
+pub(super) struct Endpoint {
+    pub(super) target: Target,
+    pub(super) tls: Arc<ClientConfig>,
+}
+
+struct Pool {
+    endpoint: Arc<Endpoint>,
+    limits: Arc<PostgresLimits>,
+    metrics: Arc<Metrics>,
+    places: Arc<Semaphore>,
+    /// The one used last is used next.
+    idle: Mutex<Vec<Connection>>,
+    used: Mutex<Instant>,
+}
+
+impl Pools {
+    /// No connection yet.
+    pub fn new(limits: PostgresLimits, metrics: &Arc<Metrics>) -> Self {
+        Self { limits: Arc::new(limits), metrics: Arc::clone(metrics), by_key: Mutex::default() }
+    }
+
+    /// A connection of its own for a guest. Waits for a place, no longer than the limit.
+    pub(super) async fn lease(&self, address: String, ca: Option<String>, target: Target) -> Result<Lease, Error> {
+        let pool = self.pool(address, ca, target)?;
+        let place = pool.place().await?;
+        pool.lease(place).await
+    }
+
+    fn pool(&self, address: String, ca: Option<String>, target: Target) -> Result<Arc<Pool>, Error> {
+        let key = Key(address, ca, target.hosts.iter().map(|server| server.anywhere).collect());
+        let mut pools = lock(&self.by_key);
+        if let Some(pool) = pools.get(&key) {
+            *lock(&pool.used) = Instant::now();
+            return Ok(Arc::clone(pool));
+        }
+        if pools.len() >= POOLS
+            && let Some(oldest) = pools.iter().min_by_key(|(_, pool)| *lock(&pool.used)).map(|(key, _)| key.clone())
+        {
+            pools.remove(&oldest);
+        }
+        let tls = tls::config(key.1.as_deref()).map_err(Error::Other)?;
+        let pool = Arc::new(Pool {
+            endpoint: Arc::new(Endpoint { target, tls }),
+            limits: Arc::clone(&self.limits),
+            metrics: Arc::clone(&self.metrics),
+            places: Arc::new(Semaphore::new(self.limits.connections)),
+            idle: Mutex::default(),
+            used: Mutex::new(Instant::now()),
+        });
+        pools.insert(key, Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    /// Closes connections idle for longer than this.
+    pub fn reap(&self, age: Duration) {
+        let pools: Vec<Arc<Pool>> = lock(&self.by_key).values().cloned().collect();
+        for pool in pools {
+            let mut idle = lock(&pool.idle);
+            let (old, young) = std::mem::take(&mut *idle).into_iter().partition(|c| c.used.elapsed() >= age);
+            *idle = young;
+            drop(idle);
+            let old: Vec<Connection> = old;
+            pool.metrics.postgres_idle.fetch_sub(old.len() as u64, Relaxed);
+            for connection in old {
+                tokio::spawn(connection.close());
+            }
+        }
+    }
+
+    /// Longest idle time, for whoever calls [`Pools::reap`].
+    pub fn idle_time(&self) -> Duration {
+        self.limits.idle_time
+    }
+}
+
+impl Pool {
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        self.metrics.postgres_waiting.fetch_add(1, Relaxed);
+        let _waiting = Waiting(&self.metrics);
+        match timeout(self.limits.wait, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => {
+                let text = format!(
+                    "all {} connections to {} are in use and none became free within {} ms: look for slow statements, or allow more (--postgres-connections)",
+                    self.limits.connections,
+                    self.hosts(),
+                    self.limits.wait.as_millis()
+                );
+                tracing::warn!(target: "ventanilla::postgres", "{text}");
+                Err(Error::ConnectionFailed(text))
+            }
+        }
+    }
+
+    fn hosts(&self) -> String {
+        let hosts: Vec<String> = self.endpoint.target.hosts.iter().map(ToString::to_string).collect();
+        format!("postgres://{}", hosts.join(","))
+    }
+
+    async fn lease(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Result<Lease, Error> {
+        loop {
+            let Some(idle) = lock(&self.idle).pop() else { break };
+            self.metrics.postgres_idle.fetch_sub(1, Relaxed);
+            if idle.is_alive().await {
+                return Ok(self.leased(idle, place));
+            }
+            self.metrics.postgres_discarded.fetch_add(1, Relaxed);
+            tokio::spawn(idle.close());
+        }
+        let connection = Connection::open(&self.endpoint, &self.limits).await.map_err(|why| {
+            tracing::warn!(target: "ventanilla::postgres", "{why}");
+            Error::ConnectionFailed(why)
+        })?;
+        self.metrics.postgres_opened.fetch_add(1, Relaxed);
+        Ok(self.leased(connection, place))
+    }
+
+    fn leased(self: &Arc<Self>, connection: Connection, place: OwnedSemaphorePermit) -> Lease {
+        self.metrics.postgres_in_use.fetch_add(1, Relaxed);
+        Lease { held: Some((connection, place)), pool: Arc::clone(self), runtime: Handle::current() }
+    }
+
+    /// Cleans a connection and keeps it, or closes it.
+    async fn take_back(&self, mut connection: Connection) {
+        if connection.clean().await && connection.since.elapsed() < self.limits.lifetime {
+            connection.used = Instant::now();
+            self.metrics.postgres_idle.fetch_add(1, Relaxed);
+            lock(&self.idle).push(connection);
+        } else {
+            self.metrics.postgres_discarded.fetch_add(1, Relaxed);
+            connection.close().await;
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.metrics.postgres_idle.fetch_sub(lock(&self.idle).len() as u64, Relaxed);
+    }
+}
+
+struct Waiting<'a>(&'a Metrics);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.postgres_waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A connection while a guest has it. Dropping it, however that comes about, has it cleaned before anybody else gets it.
+pub(super) struct Lease {
+    held: Option<(Connection, OwnedSemaphorePermit)>,
+    pool: Arc<Pool>,
+    runtime: Handle,
+}
+
+impl Lease {
+    fn connection(&self) -> Result<&Connection, Error> {
+        self.held
+            .as_ref()
+            .map(|(connection, _)| connection)
+            .ok_or_else(|| Error::Other("the connection is gone".into()))
+    }
+
+    pub(super) async fn execute(&self, sql: &str, parameters: &[ParameterValue]) -> Result<u64, Error> {
+        self.connection()?.execute(sql, parameters, &self.pool.limits).await
+    }
+
+    pub(super) async fn query(&self, sql: &str, parameters: &[ParameterValue]) -> Result<Rows, Error> {
+        self.connection()?.query(sql, parameters, &self.pool.limits).await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((connection, place)) = self.held.take() else { return };
+        let pool = Arc::clone(&self.pool);
+        // The guest does not wait for it; the next one gets the place only afterwards.
+        self.runtime.spawn(async move {
+            pool.take_back(connection).await;
+            pool.metrics.postgres_in_use.fetch_sub(1, Relaxed);
+            drop(place);
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
