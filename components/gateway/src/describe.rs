@@ -2,6 +2,7 @@
 
 use channel_sdk::types::{Descriptor, Header, Response, Stability, Strength};
 use serde_json::{Value, json};
+use service_sdk::access;
 
 use crate::ports::Ports;
 use crate::problem;
@@ -9,35 +10,7 @@ use crate::settings::{self, Entry, Problem};
 
 /// Lets pass who has one of the tenant's API tokens.
 pub(crate) async fn authorize<P: Ports>(ports: &P, headers: &[Header], tenant: &str) -> Result<(), Response> {
-    let refuse = || {
-        let detail = "send `Authorization: Bearer` with one of the tenant's API tokens";
-        let mut answer = problem::problem(401, "unauthorized", "Unauthorized", detail);
-        answer.headers.push(("www-authenticate".into(), "Bearer".into()));
-        answer
-    };
-    let all = ports.variable("api_tokens").await.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
-    let Some(Value::Object(all)) = all else {
-        let detail = "the variable `api_tokens` is not a JSON object of tenants and lists of tokens";
-        return Err(problem::retry_later("misconfigured", "The API is not configured", detail, 60));
-    };
-    let tokens = all.get(tenant).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let Some(claimed) = bearer_of(headers) else { return Err(refuse()) };
-    // Every token is compared, so that the time taken does not tell how many there are before the right one.
-    let matches = tokens.filter(|token| !token.is_empty() && signatures::equal(token.as_bytes(), claimed)).count();
-    if matches > 0 { Ok(()) } else { Err(refuse()) }
-}
-
-/// The bearer token of a request; none if there are several.
-pub(crate) fn bearer_of(headers: &[Header]) -> Option<&[u8]> {
-    let mut claims = headers.iter().filter(|header| header.name == "authorization");
-    let (Some(claim), None) = (claims.next(), claims.next()) else { return None };
-    bearer(&claim.value)
-}
-
-/// RFC 6750 §2.1; the scheme's case does not matter (RFC 9110 §11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+    access::tenant(&ports.variable("api_tokens").await.unwrap_or_default(), headers, tenant)
 }
 
 /// The self-test of one tenant's connector.
@@ -106,18 +79,4 @@ pub(crate) fn describe(descriptor: &Descriptor, entry: &Entry, tenant: &str) -> 
             "fault": fault,
         }),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bearer_token_is_read_as_the_rfc_has_it() {
-        assert_eq!(bearer(b"Bearer abc"), Some(b"abc".as_slice()));
-        assert_eq!(bearer(b"bearer  abc "), Some(b"abc".as_slice()));
-        for bad in [&b"Bearer "[..], b"Bearer", b"Basic abc", b"", b"Bearerabc"] {
-            assert_eq!(bearer(bad), None);
-        }
-    }
 }

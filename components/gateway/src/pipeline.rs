@@ -60,10 +60,7 @@ async fn operator<P: Ports>(
         return answer;
     }
     if head.method != method {
-        let mut answer =
-            problem::problem(405, "method-not-allowed", "Method not allowed", &format!("use {method} here"));
-        answer.headers.push(("allow".into(), method.into()));
-        return answer;
+        return problem::method_not_allowed(method);
     }
     let Some(id) = id else { return describe::describe(descriptor, entry, route.tenant) };
     let settings = match entry.check(route.tenant, descriptor) {

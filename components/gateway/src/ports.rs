@@ -6,46 +6,13 @@ use channel_sdk::types::{
     Request, Response, TenantProfile, Translation,
 };
 
+pub(crate) use service_sdk::edge::{BodyError, Inbound, Outbound};
+
 use crate::bindings::log::{Disposition, Envelope, StoreError};
 use crate::bindings::outbox::{Item, Queue, Settlement};
 
 /// A text that can't be had. For the log: no secret, no request data.
 pub(crate) type Failure = String;
-
-/// Why there is no body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyError {
-    /// More bytes than allowed.
-    TooLarge,
-    /// It did not end in time.
-    TooSlow,
-    /// The connection broke.
-    Broken,
-}
-
-/// One outbound request; redirects are not followed here.
-pub(crate) struct Outbound {
-    pub(crate) method: String,
-    pub(crate) authority: String,
-    pub(crate) path_and_query: String,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
-    /// Without TLS.
-    pub(crate) plain: bool,
-    pub(crate) body: Vec<u8>,
-    /// Of the answer.
-    pub(crate) max_bytes: usize,
-    /// For the whole of it.
-    pub(crate) seconds: u64,
-}
-
-/// Its answer.
-pub(crate) struct Inbound {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
-    pub(crate) body: Vec<u8>,
-    /// There was more than `max_bytes`.
-    pub(crate) cut: bool,
-}
 
 /// The world of one request.
 pub(crate) trait Ports {

@@ -5,6 +5,7 @@
 
 use channel_sdk::types::{Context, Descriptor, Setting, SettingSpec, TenantProfile};
 use serde_json::{Map, Value};
+use service_sdk::spelling::{nearest, printable};
 
 /// Settings that every connector has: name, secret, required, what for.
 const COMMON: [(&str, bool, bool, &str); 3] = [
@@ -193,11 +194,6 @@ pub(crate) fn neutral_profile(tenant: &str) -> TenantProfile {
     }
 }
 
-/// A name made fit for a message: it comes from configuration, but it may be a secret in the wrong place.
-fn printable(name: &str) -> String {
-    name.chars().take(40).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
-}
-
 struct Spec<'a> {
     name: &'a str,
     secret: bool,
@@ -249,38 +245,6 @@ fn public_url(url: &str) -> Result<String, &'static str> {
 pub(crate) fn public_url_ok(url: &str) -> bool {
     let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|prefix| url.starts_with(prefix));
     public_url(url).is_ok() && (local || url.starts_with("https://"))
-}
-
-/// The known name that is at most a third of its letters away.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|candidate| (distance(name, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edit distance (insert, delete, replace), blind to case and to `-` for `_`.
-fn distance(a: &str, b: &str) -> usize {
-    let fold = |text: &str| -> Vec<u8> {
-        text.bytes().take(64).map(|byte| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() }).collect()
-    };
-    let (a, b) = (fold(a), fold(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (y, above) in b.iter().zip(row.iter_mut().skip(1)) {
-            let here = (diagonal + usize::from(x != y)).min(left + 1).min(*above + 1);
-            diagonal = core::mem::replace(above, here);
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -401,13 +365,5 @@ mod tests {
         let present: Vec<_> =
             entry.status(&descriptor()).into_iter().filter(|status| status.present).map(|status| status.name).collect();
         assert_eq!(present, ["auth_token"]);
-    }
-
-    #[test]
-    fn the_edit_distance_counts_edits() {
-        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("auth-token", "AUTH_TOKEN", 0)] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-            assert_eq!(distance(b, a), expected, "{b} {a}");
-        }
     }
 }

@@ -12,7 +12,8 @@ use ventanilla_host::manifest::Manifest;
 /// Checks every connector of the manifest for the tenant, or for every tenant the token opens.
 pub(crate) fn check(options: &TargetOptions, check: &CheckOptions) -> Result<()> {
     let target = options.target()?;
-    let connectors = crate::up::connectors(&Manifest::load(&check.manifest, None)?);
+    let manifest = Manifest::load(&check.manifest, None)?;
+    let connectors = crate::up::connectors(&manifest);
     let client = Client::new(target.clone());
     let tenants: Vec<String> = match &options.tenant {
         Some(tenant) => vec![tenant.clone()],
@@ -27,6 +28,9 @@ pub(crate) fn check(options: &TargetOptions, check: &CheckOptions) -> Result<()>
             let name = format!("{}/{}", connector.channel, connector.vendor);
             results.push(one(&client, &target, tenant, &name, &connector.variable)?);
         }
+        if crate::up::has_webhooks(&manifest) {
+            results.push(webhooks(&client, tenant)?);
+        }
     }
     let faults: usize = results.iter().map(|result| items(result, "/faults").len()).sum();
     if check.json {
@@ -38,6 +42,38 @@ pub(crate) fn check(options: &TargetOptions, check: &CheckOptions) -> Result<()>
         return Err(failure(format!("{faults} fault(s) in the configuration"), "each is named above with its remedy"));
     }
     Ok(())
+}
+
+/// Who of a tenant's own systems is told what is stored.
+fn webhooks(client: &Client, tenant: &str) -> Result<Value> {
+    const ENV: &str = "SPIN_VARIABLE_WEBHOOKS";
+    let mut result = json!({"tenant": tenant, "connector": "webhooks", "faults": []});
+    let reply = client.raw("GET", &format!("/webhooks/{tenant}"), None)?;
+    if reply.status == 404 {
+        result["state"] = "not configured".into();
+        result["remedy"] = format!("to tell systems of yours, add {tenant:?} to {ENV}").into();
+        return Ok(result);
+    }
+    if reply.status != 200 {
+        result["faults"] = json!([format!("the webhooks do not answer ({}): {}", reply.status, reply.detail())]);
+    }
+    let told = reply.json().unwrap_or_default();
+    let mut faults: Vec<String> =
+        items(&result, "/faults").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    for fault in items(&told, "/faults") {
+        let place = text(fault, "/destination");
+        let place = if place.is_empty() { String::new() } else { format!("destination {place}: ") };
+        faults.push(format!("{place}{}: correct it in {ENV}", text(fault, "/fault")));
+    }
+    for stopped in items(&told, "/destinations").iter().filter(|d| text(d, "/condition") == "stopped") {
+        let (name, reason) = (text(stopped, "/name"), text(stopped, "/reason"));
+        faults.push(format!("destination {name} is stopped ({reason}): POST /webhooks/{tenant}/{name}/resume"));
+    }
+    result["title"] = "Webhooks".into();
+    result["destinations"] = told["destinations"].clone();
+    result["state"] = if faults.is_empty() { "ready" } else { "faulty" }.into();
+    result["faults"] = faults.into();
+    Ok(result)
 }
 
 /// One connector of one tenant.

@@ -15,6 +15,11 @@ const RUNS: usize = 100;
 /// Once, or until interrupted.
 pub(crate) fn run(target: &TargetOptions, options: &DeliverOptions) -> Result<()> {
     let every = options.every.as_deref().map(duration).transpose()?;
+    // Who names connectors wants these only, and needs no manifest.
+    let manifest = match options.connectors.as_slice() {
+        [] => Some(Manifest::load(&options.manifest, None)?),
+        _ => None,
+    };
     let courier = Courier {
         url: target.target()?.url,
         token: options.courier_token.clone().ok_or_else(|| {
@@ -23,12 +28,13 @@ pub(crate) fn run(target: &TargetOptions, options: &DeliverOptions) -> Result<()
                 "give the server's variable courier_token as VENTANILLA_COURIER_TOKEN or --courier-token",
             )
         })?,
-        connectors: match options.connectors.as_slice() {
-            [] => crate::up::connectors(&Manifest::load(&options.manifest, None)?)
+        webhooks: manifest.as_ref().is_some_and(crate::up::has_webhooks),
+        connectors: match &manifest {
+            Some(manifest) => crate::up::connectors(manifest)
                 .into_iter()
                 .map(|connector| format!("{}/{}", connector.channel, connector.vendor))
                 .collect(),
-            named => named.to_vec(),
+            None => options.connectors.clone(),
         },
         http: Http::new(),
         json: options.json,
@@ -47,12 +53,22 @@ struct Courier {
     url: String,
     token: String,
     connectors: Vec<String>,
+    webhooks: bool,
     http: Http,
     json: bool,
 }
 
 impl Courier {
     fn deliver(&self) -> Result<()> {
+        self.reply()?;
+        if self.webhooks && self.ask("GET", "/webhooks/-/due")?.get("due") == Some(&Value::Bool(true)) {
+            self.drain("webhooks", ["sent", "retry", "stopped"], "stopped")?;
+        }
+        Ok(())
+    }
+
+    /// What is queued for people.
+    fn reply(&self) -> Result<()> {
         let Some(first) = self.connectors.first() else {
             return Err(failure("no connector is named", "give the server's manifest, or --connector channel/vendor"));
         };
@@ -61,22 +77,28 @@ impl Courier {
         for connector in
             queues.map(|queue| text(queue, "/connector")).filter(|name| self.connectors.iter().any(|c| c == name))
         {
-            let mut counts = [0_u64; 3];
-            for _ in 0..RUNS {
-                let answer = self.ask("POST", &format!("/{connector}/-/deliver"))?;
-                for (count, name) in counts.iter_mut().zip(["sent", "retry", "failed"]) {
-                    *count += answer.get(name).and_then(Value::as_u64).unwrap_or(0);
-                }
-                if answer.get("more") != Some(&Value::Bool(true)) {
-                    break;
-                }
+            self.drain(connector, ["sent", "retry", "failed"], "failed")?;
+        }
+        Ok(())
+    }
+
+    /// Runs of one, one after another, until there is nothing more; says what became of it.
+    fn drain(&self, what: &str, names: [&str; 3], ended: &str) -> Result<()> {
+        let mut counts = [0_u64; 3];
+        for _ in 0..RUNS {
+            let answer = self.ask("POST", &format!("/{what}/-/deliver"))?;
+            for (count, name) in counts.iter_mut().zip(names) {
+                *count += answer.get(name).and_then(Value::as_u64).unwrap_or(0);
             }
-            let [sent, retry, failed] = counts;
-            if self.json {
-                println!("{}", json!({"connector": connector, "sent": sent, "retry": retry, "failed": failed}));
-            } else {
-                println!("{connector}: {sent} sent, {retry} to be tried again, {failed} failed");
+            if answer.get("more") != Some(&Value::Bool(true)) {
+                break;
             }
+        }
+        let [sent, retry, failed] = counts;
+        if self.json {
+            println!("{}", json!({"connector": what, "sent": sent, "retry": retry, ended: failed}));
+        } else {
+            println!("{what}: {sent} sent, {retry} to be tried again, {failed} {ended}");
         }
         Ok(())
     }

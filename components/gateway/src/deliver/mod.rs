@@ -19,14 +19,15 @@ use std::collections::BTreeMap;
 use channel_sdk::json::format_instant;
 use channel_sdk::types::{Descriptor, Response};
 use serde_json::{Value, json};
+use service_sdk::access;
 
 use crate::bindings::log::StoreError;
 use crate::bindings::outbox::{Item, Settlement};
 use crate::outcome::RETRY_S;
 use crate::pipeline::connector;
 use crate::ports::Ports;
+use crate::problem;
 use crate::request::Head;
-use crate::{describe, problem};
 
 /// Items leased at once.
 const BATCH: u32 = 8;
@@ -59,10 +60,7 @@ pub(crate) async fn serve<P: Ports>(ports: &P, descriptor: &Descriptor, head: &H
         return answer;
     }
     if head.method != method {
-        let mut answer =
-            problem::problem(405, "method-not-allowed", "Method not allowed", &format!("use {method} here"));
-        answer.headers.push(("allow".into(), method.into()));
-        return answer;
+        return problem::method_not_allowed(method);
     }
     if method == "GET" {
         return due(ports).await;
@@ -76,25 +74,7 @@ pub(crate) async fn serve<P: Ports>(ports: &P, descriptor: &Descriptor, head: &H
 }
 
 async fn authorize<P: Ports>(ports: &P, head: &Head) -> Result<(), Response> {
-    let token = ports.variable("courier_token").await.unwrap_or_default();
-    if token.is_empty() {
-        let detail =
-            "the variable `courier_token` is empty: give it a long random value, and the same to who calls this";
-        return Err(problem::retry_later("misconfigured", "Deliveries are not configured", detail, 60));
-    }
-    match describe::bearer_of(&head.headers) {
-        Some(claimed) if signatures::equal(token.as_bytes(), claimed) => Ok(()),
-        _ => {
-            let mut answer = problem::problem(
-                401,
-                "unauthorized",
-                "Unauthorized",
-                "send `Authorization: Bearer` with the courier token",
-            );
-            answer.headers.push(("www-authenticate".into(), "Bearer".into()));
-            Err(answer)
-        }
-    }
+    access::courier(&ports.variable("courier_token").await.unwrap_or_default(), &head.headers)
 }
 
 async fn due<P: Ports>(ports: &P) -> Response {

@@ -39,6 +39,11 @@ pub fn kind_name(kind: Kind) -> &'static str {
     KINDS.iter().find(|(known, _)| *known == kind).map_or("message", |(_, name)| name)
 }
 
+/// Every kind's name.
+pub fn kind_names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(_, name)| *name)
+}
+
 /// The kind of a name; none if there is no such kind.
 pub fn parse_kind(name: &str) -> Option<Kind> {
     KINDS.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)

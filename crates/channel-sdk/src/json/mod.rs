@@ -8,7 +8,7 @@ mod profile;
 mod read;
 mod time;
 
-pub use event::{event, intake, kind_name, parse_event, parse_kind};
+pub use event::{event, intake, kind_name, kind_names, parse_event, parse_kind};
 pub use profile::{is_code, parse_profile, profile};
 pub use read::JsonError;
 pub use time::{format_instant, is_writable, parse_instant};

@@ -15,6 +15,9 @@ use ventanilla_host::Caller;
 /// a provider takes.
 const PATIENCE: Duration = Duration::from_secs(9);
 
+/// Deliveries of webhooks at a time: one waits for whoever is slow, the next one does what the others have leased nobody for.
+const WEBHOOK_RUNS: usize = 4;
+
 /// The timer.
 pub(crate) struct Courier {
     stop: watch::Sender<bool>,
@@ -23,10 +26,16 @@ pub(crate) struct Courier {
 
 impl Courier {
     /// Starts it.
-    pub(crate) fn start(caller: Caller, connectors: &[Connector], token: String, every: Duration) -> Courier {
+    pub(crate) fn start(
+        caller: Caller,
+        connectors: &[Connector],
+        webhooks: bool,
+        token: String,
+        every: Duration,
+    ) -> Courier {
         let (stop, stopped) = watch::channel(false);
         let names = connectors.iter().map(|c| format!("{}/{}", c.channel, c.vendor)).collect();
-        let timer = Timer { caller, token, names, running: HashMap::new(), broken: false };
+        let timer = Timer { caller, token, names, webhooks, running: HashMap::new(), broken: false };
         Courier { stop, timer: tokio::spawn(timer.run(every, stopped)) }
     }
 
@@ -44,6 +53,9 @@ struct Timer {
     token: String,
     /// `channel/vendor` of every connector.
     names: Vec<String>,
+    /// Whether the application has webhooks.
+    webhooks: bool,
+    /// By connector, or number of the run of webhooks.
     running: HashMap<String, JoinHandle<()>>,
     /// Said already.
     broken: bool,
@@ -56,10 +68,11 @@ impl Timer {
                 () = tokio::time::sleep(every) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
-            match self.due().await {
+            let told = self.tell().await;
+            match self.due().await.and_then(|due| told.map(|()| due)) {
                 Ok(due) => {
                     self.broken = false;
-                    due.into_iter().for_each(|connector| self.begin(connector));
+                    due.into_iter().for_each(|connector| self.begin(connector.clone(), connector));
                 }
                 Err(error) if !self.broken => {
                     self.broken = true;
@@ -71,6 +84,25 @@ impl Timer {
         for (_, running) in self.running {
             drop(running.await);
         }
+    }
+
+    /// Webhooks, if there are any to deliver.
+    async fn tell(&mut self) -> Result<()> {
+        if !self.webhooks {
+            return Ok(());
+        }
+        let (status, answer) = ask(&self.caller, "GET", "/webhooks/-/due", &self.token).await?;
+        if status != 200 {
+            bail!("webhooks answered {status}: {}", crate::output::text(&answer, "/detail"));
+        }
+        self.running.retain(|_, running| !running.is_finished());
+        let free = (0..WEBHOOK_RUNS)
+            .map(|number| format!("webhooks {number}"))
+            .find(|name| answer.get("due") == Some(&Value::Bool(true)) && !self.running.contains_key(name));
+        if let Some(name) = free {
+            self.begin(name, "webhooks".into());
+        }
+        Ok(())
     }
 
     /// Connectors of ours with something due: one question for all of them, to any.
@@ -87,9 +119,9 @@ impl Timer {
     }
 
     /// One delivery per connector at a time: a slow provider holds up only its own.
-    fn begin(&mut self, connector: String) {
+    fn begin(&mut self, name: String, connector: String) {
         self.running.retain(|_, running| !running.is_finished());
-        if self.running.contains_key(&connector) {
+        if self.running.contains_key(&name) {
             return;
         }
         let (caller, token, path) = (self.caller.clone(), self.token.clone(), format!("/{connector}/-/deliver"));
@@ -100,7 +132,7 @@ impl Timer {
                 Err(error) => tracing::warn!("{path}: {error:#}"),
             }
         });
-        self.running.insert(connector, running);
+        self.running.insert(name, running);
     }
 }
 

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use courier::Courier;
 use serde_json::{Value, json};
-pub(crate) use setup::connectors;
 use setup::{Connector, Setup};
+pub(crate) use setup::{connectors, has_webhooks};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +34,11 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
     let mut host_options = host_options(&options, &data, listen)?;
     let manifest = Manifest::load(&options.manifest, host_options.profile.as_deref())?;
     let operator = Variables::resolve(&manifest, &host_options)?;
+    if options.profile == "postgres" {
+        point_to_database(&manifest, &operator, &mut host_options)?;
+    }
     let connectors = connectors(&manifest);
+    let has_webhooks = has_webhooks(&manifest);
     let mut state = State::load(&data)?;
     state.url = Some(url.clone());
 
@@ -69,7 +73,7 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
             told.people()
         }
         let token = setup.courier_token.take().filter(|_| !deliver_every.is_zero());
-        let courier = token.map(|token| Courier::start(host.caller(), &connectors, token, deliver_every));
+        let courier = token.map(|token| Courier::start(host.caller(), &connectors, has_webhooks, token, deliver_every));
         let before_the_end = async {
             if let Some(courier) = courier {
                 courier.stop().await;

@@ -45,6 +45,11 @@ pub(crate) fn connectors(manifest: &Manifest) -> Vec<Connector> {
     found
 }
 
+/// Whether the application tells the administration's own systems.
+pub(crate) fn has_webhooks(manifest: &Manifest) -> bool {
+    manifest.triggers.iter().any(|trigger| trigger.route.as_ref().is_some_and(|route| route.text() == "/webhooks/..."))
+}
+
 /// What is added, and what came out.
 #[derive(Debug, Default)]
 pub(crate) struct Setup {

@@ -39,7 +39,8 @@ fn may_use(name: &str, kind: Option<Kind>) -> Option<&'static [&'static str]> {
     Some(match (name, kind) {
         (_, Some(Kind::Connector)) => &["channel-sdk"],
         (_, Some(Kind::Store)) => &["channel-sdk", "store-sdk"],
-        ("gateway", _) => &["channel-sdk", "signatures"],
+        ("gateway" | "webhooks", _) => &["channel-sdk", "service-sdk", "signatures"],
+        ("service-sdk", _) => &["channel-sdk", "signatures"],
         ("api", _) => &["channel-sdk"],
         ("channel-sdk" | "signatures" | "ventanilla-host", _) => &[],
         ("store-sdk", _) => &["channel-sdk"],
@@ -50,13 +51,14 @@ fn may_use(name: &str, kind: Option<Kind>) -> Option<&'static [&'static str]> {
 }
 
 /// Crates that would give a connector what it must not have: network, clock, randomness, threads, a store.
-const FORBIDDEN_IN_CONNECTORS: [&str; 14] = [
+const FORBIDDEN_IN_CONNECTORS: [&str; 15] = [
     "chrono",
     "getrandom",
     "hyper",
     "rand",
     "reqwest",
     "rusqlite",
+    "service-sdk",
     "signatures",
     "spin-sdk",
     "time",
