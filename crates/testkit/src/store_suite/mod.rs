@@ -7,6 +7,7 @@
 //! in a provider's tests gives one `#[test]` per case; `make_world: fn() -> impl World` makes an empty database. [`World::open`] is
 //! called for every "process" that uses it, also from several threads at once, so the provider's own migrations are raced too.
 
+pub mod built;
 mod calls;
 mod desk;
 mod feed;
