@@ -109,10 +109,12 @@ fn alternative(tree: &Tree<'_>, part: &Part<'_>, used: &mut Vec<usize>) -> Body 
     let mut best = Body::default();
     for child in &part.children {
         let found = of_part(tree, *child, used);
+        // RFC 1896 marks up with words in angle brackets.
+        let enriched = tree.parts.get(*child).is_some_and(|child| child.media.name == "text/enriched");
         let better = match (best.source, found.source) {
             (None, Some(_)) | (Some(TextSource::Html), Some(TextSource::Plain)) => true,
             // RFC 2046 §5.1.4: of the same kind the last is the best.
-            (Some(old), Some(new)) => old == new,
+            (Some(old), Some(new)) => old == new && !enriched,
             _ => false,
         };
         if better {
@@ -253,6 +255,7 @@ mod tests {
             (multipart("alternative", &[PLAIN, HTML]), "plain", plain, 0),
             (multipart("alternative", &[HTML, PLAIN]), "plain", plain, 0),
             (multipart("alternative", &["\n \n", HTML]), "html", html, 0),
+            (multipart("alternative", &[PLAIN, "Content-Type: text/enriched\n\n<bold>x</bold>"]), "plain", plain, 0),
             (multipart("alternative", &[PLAIN, &multipart("related", &[HTML, IMAGE])]), "plain", plain, 1),
             (multipart("mixed", &[PLAIN, IMAGE, PLAIN]), "plain\n\nplain", plain, 1),
             (multipart("mixed", &[&multipart("alternative", &[PLAIN, HTML]), HTML]), "plain\n\nhtml", html, 0),

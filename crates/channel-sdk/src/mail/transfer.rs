@@ -5,8 +5,33 @@ pub(crate) fn decode<'a>(encoding: &str, bytes: &'a [u8]) -> std::borrow::Cow<'a
     match encoding {
         "base64" => base64(bytes).into(),
         "quoted-printable" => quoted_printable(bytes, false).into(),
+        // Never standardised, and still sent.
+        "x-uuencode" | "uuencode" | "x-uue" | "uue" => uu(bytes).map_or(bytes.into(), Into::into),
         _ => bytes.into(),
     }
+}
+
+/// POSIX `uuencode`: a line `begin <mode> <name>`, lines that say how many bytes they hold, and `end`. Nothing if it does not begin so.
+/// Spaces at a line's end, which mean zeroes, may be gone.
+fn uu(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.by_ref().find(|line| line.starts_with(b"begin "))?;
+    let mut decoded = Vec::with_capacity(bytes.len() / 4 * 3);
+    for line in lines {
+        let value = |byte: u8| byte.wrapping_sub(b' ') & 63;
+        let (Some(length), false) = (line.first().map(|length| usize::from(value(*length))), line == b"end") else {
+            break;
+        };
+        let start = decoded.len();
+        for group in line.get(1..).unwrap_or_default().chunks(4) {
+            let digit = |at: usize| u32::from(group.get(at).map_or(0, |byte| value(*byte)));
+            let whole = digit(0) << 18 | digit(1) << 12 | digit(2) << 6 | digit(3);
+            decoded.extend(whole.to_be_bytes().into_iter().skip(1));
+        }
+        // What is missing is zero, what is too much is a check sum.
+        decoded.resize(start + length, 0);
+    }
+    Some(decoded)
 }
 
 /// RFC 2045 §6.8: characters outside the alphabet are ignored. Padding ends it; text a mailing list put behind is not data.
@@ -169,6 +194,21 @@ mod tests {
             ("YWI=", b"ab"),
         ] {
             assert_eq!(base64(text.as_bytes()), bytes, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn uuencoded_lines_are_decoded_and_what_does_not_begin_so_stays() {
+        for (text, bytes) in [
+            ("begin 644 a.txt\r\n#0V%T\r\n`\r\nend\r\n", b"Cat".as_slice()),
+            ("\nbegin 600 a b.bin\n%:&5L;&\\ \n \nend\n--list--", b"hello"),
+            ("begin 644 a\n%:&5L;&\\", b"hello"),
+            ("begin 644 a\n#\nend", b"\0\0\0"),
+            ("begin 644 a\n", b""),
+            ("begin 644 a\n#0V%TXX\nend", b"Cat"),
+            ("no begin\n#0V%T", b"no begin\n#0V%T"),
+        ] {
+            assert_eq!(decode("x-uuencode", text.as_bytes()), bytes, "{text:?}");
         }
     }
 
