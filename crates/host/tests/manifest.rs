@@ -218,3 +218,32 @@ fn what_a_profile_can_t_override_is_named() {
         );
     }
 }
+
+#[test]
+fn every_component_with_a_store_has_it_on_postgres_too_and_its_connector_inherits_nothing() {
+    let file = common::workspace().join("spin.toml");
+    let (plain, postgres) = (Manifest::load(&file, None).unwrap(), Manifest::load(&file, Some("postgres")).unwrap());
+    let mut stores = 0;
+    for (id, component) in &plain.components {
+        for (key, dependency) in &component.dependencies {
+            let other = &postgres.components[id].dependencies[key];
+            if !key.starts_with("ventanilla:store") {
+                assert!(dependency.inherit.is_nothing() && other.inherit.is_nothing(), "{id}: {key}");
+                assert_eq!(dependency.source, other.source, "{id}: {key}");
+                continue;
+            }
+            stores += 1;
+            assert!(dependency.source.ends_with("store-sqlite.wasm"), "{id}");
+            assert!(other.source.ends_with("store-postgres.wasm"), "{id} stays on SQLite with --profile postgres");
+            assert!(other.inherit.has("allowed_outbound_hosts") && other.inherit.has("variables"), "{id}");
+            assert!(!other.inherit.has("sqlite_databases"), "{id}");
+            assert!(component.variables.contains_key("postgres_url"), "{id} does not hand postgres_url on");
+            let hosts = &component.allowed_outbound_hosts;
+            assert!(
+                hosts.iter().any(|host| host == "{{ postgres_host }}"),
+                "{id} may not reach the database: {hosts:?}"
+            );
+        }
+    }
+    assert!(stores > 10, "{stores}");
+}

@@ -1,5 +1,6 @@
-//! What black-box tests need of the machine. A folder under tests/, or a crate, whose tests need Debian packages lists them in `debian.txt`;
-//! what comes from PyPI or npm the tests get themselves, into target/peers.
+//! What black-box tests need of the machine. A folder under tests/, or a member's own
+//! tests/, that needs Debian packages lists them in `debian.txt`; what comes from PyPI or npm the tests get themselves,
+//! into target/peers.
 
 use crate::layout;
 use crate::progress::{run_quiet, run_visible};

@@ -106,8 +106,11 @@ fn format() -> Result<()> {
 
 /// `cargo test` of every member. Guests are tested natively: their exports are for wasm only, so they link anywhere.
 fn unit(filter: Option<&str>) -> Result<Tally> {
-    let rooms = ["crates", "components/store"].map(|room| layout::subfolders(&layout::root().join(room)));
-    let folders: Vec<PathBuf> = rooms.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let mut folders = Vec::new();
+    for room in ["crates", "components/store"] {
+        let members = layout::subfolders(&layout::root().join(room))?;
+        folders.extend(members.into_iter().map(|member| member.join("tests")));
+    }
     peers::provide(&folders)?;
     let mut command = Command::new(cargo());
     command.current_dir(layout::root()).args(["test", "--release", "--workspace", "--no-fail-fast"]).args(filter);
