@@ -63,11 +63,14 @@ struct Timer {
 
 impl Timer {
     async fn run(mut self, every: Duration, mut stopped: watch::Receiver<bool>) {
+        // The first look is at once: a new destination is told what happens from then on.
+        let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(pause) => {}
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
+            pause = every;
             let told = self.tell().await;
             match self.due().await.and_then(|due| told.map(|()| due)) {
                 Ok(due) => {
