@@ -1,4 +1,5 @@
-//! Checks of what always holds: every invariant has tests that exist, and no component keeps anything of a request.
+//! Checks of what always holds: every invariant and every bad input named has tests that exist, and no component keeps
+//! anything of a request.
 
 use crate::layout;
 use anyhow::Result;
@@ -10,7 +11,13 @@ const INVARIANTS: usize = 12;
 /// What proves which invariant.
 const TABLE: &str = "docs/invariants.md";
 
-/// Every test named in the table exists, and every invariant has one.
+/// What proves that which bad input harms nobody: an item each.
+const BAD_INPUT: &str = "docs/bad-input.md";
+
+/// How many of them the issues name, at least.
+const BAD_INPUTS: usize = 25;
+
+/// Every test named in the tables exists, and every invariant and every bad input has one.
 pub(super) fn are_proved() -> Result<Vec<String>> {
     let table = layout::read(&layout::root().join(TABLE))?;
     let mut violations = Vec::new();
@@ -22,22 +29,38 @@ pub(super) fn are_proved() -> Result<Vec<String>> {
             violations.push(format!("{TABLE}: {heading}: no test is named"));
         }
         proved += usize::from(!tests.is_empty());
-        for (file, name) in tests {
-            match std::fs::read_to_string(layout::root().join(file)) {
-                Err(_) => violations.push(format!("{TABLE}: {heading}: there is no file {file}")),
-                Ok(text) if !defines(&text, name) => {
-                    violations.push(format!(
-                        "{TABLE}: {heading}: {file} has no test {name}; name the one that took its place"
-                    ));
-                }
-                Ok(_) => {}
-            }
-        }
+        violations.extend(tests.into_iter().filter_map(|(file, name)| missing(TABLE, heading, file, name)));
     }
     if proved != INVARIANTS {
         violations.push(format!("{TABLE}: {proved} invariants have tests, of {INVARIANTS}"));
     }
+    let page = layout::read(&layout::root().join(BAD_INPUT))?;
+    for (file, name) in tests(&page) {
+        violations.extend(missing(BAD_INPUT, "", file, name));
+    }
+    let items: Vec<&str> = page.split("\n* ").skip(1).collect();
+    for item in &items {
+        let item = item.split("\n\n").next().unwrap_or_default();
+        if tests(item).next().is_none() {
+            violations.push(format!("{BAD_INPUT}: {}: no test is named", item.lines().next().unwrap_or_default()));
+        }
+    }
+    if items.len() < BAD_INPUTS {
+        violations.push(format!("{BAD_INPUT}: {} bad inputs, of {BAD_INPUTS}", items.len()));
+    }
     Ok(violations)
+}
+
+/// What is wrong with a test that a table names.
+fn missing(table: &str, heading: &str, file: &str, name: &str) -> Option<String> {
+    let at = if heading.is_empty() { table.to_owned() } else { format!("{table}: {heading}") };
+    match std::fs::read_to_string(layout::root().join(file)) {
+        Err(_) => Some(format!("{at}: there is no file {file}")),
+        Ok(text) if !defines(&text, name) => {
+            Some(format!("{at}: {file} has no test {name}; name the one that took its place"))
+        }
+        Ok(_) => None,
+    }
 }
 
 /// `file::test` between backticks.

@@ -20,7 +20,7 @@ const CHECKS: &[Check] = &[
     ("dependencies point the way ARCHITECTURE.md says", crates::direction),
     ("the contracts parse and everybody uses their version", contracts::versions),
     ("connectors import types and nothing else", contracts::connector_imports),
-    ("every invariant has tests that exist", invariants::are_proved),
+    ("every invariant and every bad input has tests that exist", invariants::are_proved),
     ("no component remembers anything of a request", invariants::no_memory),
     ("licences of dependencies are acceptable", licences::acceptable),
 ];
