@@ -266,11 +266,11 @@ pub fn an_address_is_one_person_s_whatever_the_case_of_its_letters<W: World>(wor
     // Ids that are not addresses mean their letters.
     let id = |value: &str| {
         let event = Event {
-            sender: Some(handle("telegram", value)),
+            sender: Some(handle("account", value)),
             threading: Threading::Key(value.into()),
             ..Event::new(Kind::Message, value)
         };
-        contact_of(&store, &reference(&record(&store, "messaging/telegram", event))).id
+        contact_of(&store, &reference(&record(&store, "messaging/acme", event))).id
     };
     assert_ne!(id("abC"), id("abc"));
 }
