@@ -72,6 +72,7 @@ class World:
 
 
 def running():
+    server.only_our_own("every other host is played by one proxy (--outbound-via)")
     if "server" not in RUNNING:
         RUNNING["node"] = peers.Node(os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.mjs"), NPM)
         RUNNING["world"], RUNNING["number"], RUNNING["read"] = World(), 0, []

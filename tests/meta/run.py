@@ -91,6 +91,7 @@ class Pywa:
 
 
 def running():
+    server.only_our_own("every other host is played by one proxy (--outbound-via)")
     if "server" not in RUNNING:
         RUNNING["node"] = peers.Node(os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.mjs"), NPM)
         RUNNING["world"], RUNNING["pywa"], RUNNING["number"] = World(), Pywa(), 0

@@ -99,6 +99,7 @@ class Reader:
 
 
 def running():
+    server.only_our_own("every other host is played by one proxy (--outbound-via)")
     if "server" not in RUNNING:
         RUNNING["node"] = peers.Node(os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.mjs"), NPM)
         api = RUNNING["node"].ask("url")["url"]

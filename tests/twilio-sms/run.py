@@ -54,6 +54,7 @@ class World:
 
 
 def running():
+    server.only_our_own("every other host is played by one proxy (--outbound-via)")
     if "server" not in RUNNING:
         RUNNING["world"], RUNNING["number"] = World(), 0
         tenant = {"public_url": PUBLIC_URL, "auth_token": twilio.TOKEN, "account_sid": ACCOUNT, "from": OURS}
