@@ -216,7 +216,8 @@ def test_a_message_over_the_limit_is_refused_at_once_by_every_channel():
     for way, limit in LIMITS.items():
         before = stored()
         answer = send(good(way, "a" * (limit + 1)))
-        checks.holds(answer.status == 413, f"{way}: {answer}")
+        # In the provider's words: Mailgun tries anything but 406 again. (A host's own limit knows no words.)
+        checks.holds(answer.status == 413 or (way == "email/mailgun" and answer.status == 406), f"{way}: {answer}")
         checks.equal(stored(), before, f"{way}: something was stored")
         serves(way)
 
