@@ -6,8 +6,10 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod database;
 pub mod ids;
 pub mod intake;
+pub mod provider;
 pub mod rows;
 mod store;
 pub mod text;

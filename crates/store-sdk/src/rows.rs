@@ -7,9 +7,10 @@ use channel_sdk::{json, reference};
 use serde_json::Value;
 
 use crate::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
-use crate::feed::{CaseChange, Entry, Fact};
+use crate::feed::{CaseChange, Condition, DestinationState, Entry, Fact};
 use crate::intake::{ATTRIBUTES, FIELDS};
-use crate::log::StoredEvent;
+use crate::log::{Disposition, Envelope, EnvelopeSummary, StoredEvent};
+use crate::outbox::Item;
 use crate::text::{unescape, unhex};
 
 /// A row that can't be read: a defect, or somebody else has written to the database.
@@ -42,6 +43,10 @@ fn number(row: &Value, name: &str) -> Option<i64> {
 
 fn instant(row: &Value, name: &str) -> Read<i64> {
     number(row, name).ok_or_else(|| missing(name))
+}
+
+fn count(row: &Value, name: &str) -> u32 {
+    number(row, name).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
 }
 
 /// SQLite has no booleans: 0 and 1 count too.
@@ -311,6 +316,104 @@ pub fn public_case(row: &Value) -> Read<PublicCase> {
         updates: list(row, "updates", |row| {
             Ok(PublicUpdate { id: instant(row, "id")?.to_string(), at: instant(row, "at")?, status: status(row)? })
         })?,
+    })
+}
+
+/// An envelope in a list.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn envelope_summary(row: &Value) -> Read<EnvelopeSummary> {
+    Ok(EnvelopeSummary {
+        id: needed(row, "id")?,
+        connector: needed(row, "connector")?,
+        method: needed(row, "method")?,
+        target: needed(row, "target")?,
+        received_at: instant(row, "received_at")?,
+        verified_by: needed(row, "verified_by")?,
+        disposition: match needed(row, "disposition")?.as_str() {
+            "accepted" => Disposition::Accepted,
+            "quarantined" => Disposition::Quarantined(text(row, "reason").unwrap_or_default()),
+            "pending" => Disposition::Pending,
+            _ => return Err(missing("disposition")),
+        },
+        body_bytes: number(row, "body_bytes").and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+        events: count(row, "events"),
+    })
+}
+
+/// An envelope with its body.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn envelope(row: &Value, body: Vec<u8>) -> Read<Envelope> {
+    Ok(Envelope {
+        id: Some(needed(row, "id")?),
+        tenant: needed(row, "tenant")?,
+        connector: needed(row, "connector")?,
+        method: needed(row, "method")?,
+        target: needed(row, "target")?,
+        headers: headers(row.get("headers").ok_or_else(|| missing("headers"))?)?,
+        body,
+        received_at: instant(row, "received_at")?,
+        verified_by: needed(row, "verified_by")?,
+        nonce: text(row, "nonce"),
+    })
+}
+
+/// An item of the outbox that was leased at `now`; `attempts` counts this one.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn item(row: &Value, now: i64) -> Read<Item> {
+    let event = stored_event(row.get("event").ok_or_else(|| missing("event"))?)?;
+    let id = needed(row, "id")?;
+    let answer = Answer {
+        id: id.clone(),
+        reference: needed(row, "reference")?,
+        text: needed(row, "text")?,
+        automatic: truth(row, "automatic"),
+        now,
+    };
+    Ok(Item {
+        id,
+        tenant: needed(row, "tenant")?,
+        connector: needed(row, "connector")?,
+        message: outgoing(answer, &event)?,
+        attempt: count(row, "attempts").saturating_sub(1),
+        created_at: instant(row, "created_at")?,
+        done: count(row, "done"),
+    })
+}
+
+/// A reader of the feed that has come to `position`.
+///
+/// # Errors
+///
+/// When the row is not what the store writes.
+pub fn destination(row: &Value, position: String) -> Read<DestinationState> {
+    Ok(DestinationState {
+        tenant: needed(row, "tenant")?,
+        destination: needed(row, "name")?,
+        condition: match needed(row, "condition")?.as_str() {
+            "running" => Condition::Running,
+            "paused" => Condition::Paused,
+            "stopped" => Condition::Stopped,
+            _ => return Err(missing("condition")),
+        },
+        position,
+        waiting: count(row, "waiting"),
+        attempts: count(row, "attempts"),
+        due_at: number(row, "due_at"),
+        leased_until: number(row, "leased_until"),
+        failing_since: number(row, "failing_since"),
+        reason: text(row, "reason"),
+        delivered: number(row, "delivered").and_then(|delivered| u64::try_from(delivered).ok()).unwrap_or(0),
+        delivered_at: number(row, "delivered_at"),
+        created_at: instant(row, "created_at")?,
     })
 }
 

@@ -1,0 +1,125 @@
+//! Envelopes and events.
+
+use channel_sdk::types::{Event, Receipt};
+use serde_json::Value as Json;
+use store_sdk::database::{Connect, Row, Value};
+use store_sdk::intake::{self, IntakeError};
+use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
+use store_sdk::provider::{cursor, cut, limit, no_random, row_error};
+use store_sdk::rows::{self, RowError};
+use store_sdk::text::storable_json;
+
+use crate::PostgresStore;
+use crate::errors::store_error;
+use crate::migrate;
+use crate::store::{given, json, maybe, text};
+
+/// Fresh references drawn when all candidates are taken.
+const DRAWS: usize = 5;
+
+impl<C: Connect> PostgresStore<C> {
+    pub(crate) async fn take_in(
+        &self,
+        envelope: Envelope,
+        disposition: &Disposition,
+        events: &[Event],
+    ) -> Result<Json, StoreError> {
+        let mut drawn = 1;
+        loop {
+            let intake =
+                intake::intake(envelope.clone(), disposition, events, self.random()).map_err(|error| match error {
+                    IntakeError::Invalid(why) => StoreError::Invalid(why),
+                    IntakeError::Random(why) => no_random(why),
+                })?;
+            let document = Value::Text(storable_json(&intake.document()).into_owned());
+            let parameters = vec![given(&envelope.tenant), document, Value::Blob(intake.body)];
+            match self.try_call("intake_1", parameters).await {
+                Ok(row) => return json(&row, 0),
+                Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
+                Err(error) if error.0.contains("ventanilla:no-reference") => {
+                    return Err(StoreError::Unavailable("no free case reference was found: try again".into()));
+                }
+                Err(error) => return Err(store_error(&error)),
+            }
+        }
+    }
+
+    pub(crate) async fn take_in_events(
+        &self,
+        envelope: Envelope,
+        disposition: Disposition,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut answer = self.take_in(envelope, &disposition, &events).await?;
+        // No event, no receipt.
+        if let Some(Json::Null) = answer.get("receipts") {
+            answer = serde_json::json!({"receipts": []});
+        }
+        rows::receipts(&answer, &events).map_err(row_error)
+    }
+
+    pub(crate) async fn keep(&self, envelope: Envelope) -> Result<String, StoreError> {
+        let answer = self.take_in(envelope, &Disposition::Pending, &[]).await?;
+        let id = answer.get("envelope").and_then(Json::as_str).map(str::to_owned);
+        id.ok_or_else(|| row_error(RowError("the envelope has no id".into())))
+    }
+
+    pub(crate) async fn event_page(
+        &self,
+        tenant: String,
+        connector: Option<String>,
+        page: Page,
+    ) -> Result<EventPage, StoreError> {
+        let (after, limit) = (cursor(&page)?.unwrap_or(0), limit(&page)?);
+        let parameters = vec![given(&tenant), after.into(), (limit + 1).into(), maybe(connector.as_deref())];
+        let mut rows = self.read_rows("events_1", parameters).await?;
+        let next = cut(&mut rows, limit, |row| row.integer(0));
+        let event = |row: &Row| rows::stored_event(&json(row, 1)?).map_err(row_error);
+        Ok(EventPage { events: rows.iter().map(event).collect::<Result<_, _>>()?, next })
+    }
+
+    pub(crate) async fn envelope_page(
+        &self,
+        tenant: String,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError> {
+        let (before, limit) = (cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
+        if let Some(other) =
+            disposition.as_deref().filter(|name| !["pending", "accepted", "quarantined"].contains(name))
+        {
+            return Err(StoreError::Invalid(format!(
+                "there is no disposition {other:?}: it is pending, accepted or quarantined"
+            )));
+        }
+        let parameters = vec![given(&tenant), before.into(), (limit + 1).into(), maybe(disposition.as_deref())];
+        let mut rows = self.read_rows("envelopes_1", parameters).await?;
+        let next = cut(&mut rows, limit, |row| row.integer(0));
+        let envelope = |row: &Row| rows::envelope_summary(&json(row, 1)?).map_err(row_error);
+        Ok(EnvelopePage { envelopes: rows.iter().map(envelope).collect::<Result<_, _>>()?, next })
+    }
+
+    pub(crate) async fn one_envelope(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
+        let rows = self.read_rows("envelope_1", vec![given(&tenant), given(&id)]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let body = row.bytes(1).unwrap_or_default().to_vec();
+        rows::envelope(&json(row, 0)?, body).map(Some).map_err(row_error)
+    }
+
+    pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
+        let rows = self.read_rows("totals_1", vec![given(&tenant)]).await?;
+        let count = |row: &Row, index| row.integer(index).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+        let total = |row: &Row| Total {
+            tenant: text(row, 0),
+            connector: text(row, 1),
+            disposition: text(row, 2),
+            envelopes: count(row, 3),
+            events: count(row, 4),
+        };
+        Ok(rows.iter().map(total).collect())
+    }
+
+    pub(crate) async fn writable(&self) -> Result<(), StoreError> {
+        self.call("ready_1", vec![migrate::newest().into()]).await.map(drop)
+    }
+}
