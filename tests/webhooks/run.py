@@ -26,6 +26,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError  # noqa:
 COURIER = "fake-courier-token"
 SOURCE = "https://desk.example"
 RUNNING = []
+TIMES = "the component is the same, and each start of Spin compiles everything: the others show that it runs there"
 
 
 def secret(letter):
@@ -254,6 +255,7 @@ def test_npm_s_libraries_take_the_same_and_an_altered_one_is_refused_by_both():
 
 
 def test_while_a_secret_is_changed_both_the_old_and_the_new_one_verify():
+    server.only_our_own(TIMES)
     old, new = Receiver("o"), Receiver("n")
     both = [old.secret, new.secret]
     one = started([destination(old, "old", secret=both), destination(new, "new", secret=both)])
@@ -305,6 +307,7 @@ def test_who_is_down_or_hangs_does_not_delay_the_others():
 
 
 def test_a_redirect_is_not_followed():
+    server.only_our_own(TIMES)
     crm, elsewhere = Receiver(), Receiver()
     crm.answers = [(status, {"location": elsewhere.url}) for status in (302, 307)]
     one = started([destination(crm)])
@@ -336,6 +339,7 @@ def test_410_stops_it_and_resume_goes_on_where_it_was():
 
 
 def test_paused_is_paused_and_strangers_pause_nothing():
+    server.only_our_own(TIMES)
     crm = Receiver()
     one = started([destination(crm)])
     for token in (None, server.OTHER_TOKEN, COURIER):
@@ -390,6 +394,7 @@ def release(data):
 
 
 def test_a_destination_is_told_what_it_wants_from_now_on_or_from_the_beginning():
+    server.only_our_own(TIMES)
     data, late, early, some = server.folder(), Receiver("l"), Receiver("e"), Receiver("s")
     one = started([], data=data)
     calls(one, [1, 2])
@@ -409,6 +414,7 @@ def test_a_destination_is_told_what_it_wants_from_now_on_or_from_the_beginning()
 
 
 def test_a_tenant_s_systems_are_told_nothing_of_another_s_and_no_secret_leaves():
+    server.only_our_own(TIMES)
     crm, other = Receiver("c"), Receiver("o")
     one = started({"madrid": [destination(crm)], "sevilla": [destination(other)]})
     calls(one, [1])
@@ -440,6 +446,7 @@ def test_a_private_address_takes_the_operator_s_word_twice():
 
 
 def test_what_is_misspelt_is_named_with_what_was_meant_and_never_shown():
+    server.only_our_own(TIMES)
     crm = Receiver()
     wrong = [
         {"name": "crm", "url": crm.url, "secert": crm.secret, "allow_private": True},
