@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, server, spin, twilio  # noqa: E402
+from support import checks, peers, postgres, server, spin, twilio  # noqa: E402
 
 PYPI = {"twilio": peers.TWILIO_PYPI, "standardwebhooks": "1.0.1", "cloudevents": "1.12.0"}
 NPM = {"standardwebhooks": "1.0.0", "cloudevents": "10.0.0"}
@@ -483,6 +483,37 @@ def test_without_a_timer_ventanilla_deliver_drives_it():
     checks.equal(json.loads(out), {"connector": "webhooks", "sent": 30, "retry": 0, "stopped": 0})
     checks.equal(crm.ids(), [event["id"] for event in one.events()])
     checks.equal(deliver(one, "--json")[1], "", "nothing more")
+
+
+def test_two_processes_on_one_postgresql_tell_everything_once_and_in_order():
+    server.only_our_own(TIMES)
+    database, crm = postgres.Postgres(), Receiver()
+    RUNNING.append(database)
+    database.kill = database.close
+    database.sql(f"CREATE ROLE app LOGIN PASSWORD '{postgres.PASSWORD}'")
+    status, out, err = server.command("migrate", "--database-url", database.url("owner"), "--admit", "app")
+    checks.equal(status, 0, out + err)
+    env = {
+        **environment({"madrid": [destination(crm, start="beginning")]}),
+        "SPIN_VARIABLE_POSTGRES_URL": database.url(), "SPIN_VARIABLE_POSTGRES_HOST": f"postgres://127.0.0.1:{database.port}",
+    }
+    both = [server.Server(env=env, arguments=["--profile", "postgres", "--deliver-every", "100ms"]) for _ in range(2)]
+    RUNNING.extend(both)
+    # Rows of several connections get their numbers before they are committed: none may be skipped for that.
+    threads = [threading.Thread(target=calls, args=(both[n % 2], range(n * 20 + 1, n * 20 + 21))) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reference = both[0].events()[0]["case"]["reference"]
+    checks.equal(both[1].api(f"/api/madrid/cases/{reference}", "PATCH", {"status": "closed"}).status, 200)
+    crm.has(121, 60)
+    time.sleep(1)
+    checks.equal((len(crm.took), len(set(crm.ids())), crm.refused), (121, 121, []))
+    checks.equal(set(crm.ids()) >= {event["id"] for event in both[0].events()}, True)
+    sequence = [event["sequence"] for _, _, event in crm.took]
+    checks.equal(sequence, sorted(sequence))
+    checks.equal(crm.took[-1][2]["kind"], "case.updated")
 
 
 if __name__ == "__main__":
