@@ -14,6 +14,8 @@ PATIENCE = 600
 
 def start(folder, env, cwd, log, listen, arguments):
     """A process and the URL it serves at. What only our own program has can't be tried here."""
+    profile = ["--profile", arguments[1]] if arguments[:1] == ("--profile",) else []
+    arguments = arguments[len(profile):]
     if arguments:
         raise checks.OurHostOnly(f"needs {arguments[0]} of our own program")
     if listen.endswith(":0"):
@@ -21,7 +23,7 @@ def start(folder, env, cwd, log, listen, arguments):
             free.bind(("127.0.0.1", 0))
             listen = f"127.0.0.1:{free.getsockname()[1]}"
     process = subprocess.Popen(
-        [os.environ["VENTANILLA_SPIN"], "up", "--from", "spin.toml", "--listen", listen, "--state-dir", folder, "--quiet"],
+        [os.environ["VENTANILLA_SPIN"], "up", "--from", "spin.toml", "--listen", listen, "--state-dir", folder, "--quiet", *profile],
         env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
     )
     host, port = listen.rsplit(":", 1)

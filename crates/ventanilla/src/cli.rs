@@ -101,6 +101,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Bring a PostgreSQL database to this version's schema.
+    ///
+    /// Forward only, and while older components go on working. Interrupted, it is finished by the next run. Run it as the schema's owner,
+    /// before components of a new version start; they never do it themselves.
+    Migrate(MigrateOptions),
     /// Show and change what administrations say about themselves.
     Tenant {
         #[command(subcommand)]
@@ -132,6 +137,9 @@ pub(crate) struct UpOptions {
     /// Which store: components with such a profile in spin.toml use it, others stay as they are.
     #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "sqlite")]
     pub(crate) profile: String,
+    /// Connections to PostgreSQL at most (see max_connections of the server).
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) postgres_connections: u16,
     /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
@@ -300,6 +308,31 @@ pub(crate) enum ConfigCommand {
 #[derive(Args)]
 pub(crate) struct CheckOptions {
     /// The application whose connectors are checked.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct MigrateOptions {
+    /// Which store's database.
+    #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "postgres")]
+    pub(crate) profile: String,
+    /// postgres://USER:PASSWORD@HOST:5432/DATABASE [default: the variable postgres_url].
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// Then let this role do what a store component does, and nothing else. May be repeated.
+    #[arg(long = "admit", value_name = "ROLE")]
+    pub(crate) admit: Vec<String>,
+    /// Certificate (PEM) of the authority that signed the server's, if it is not one of the web's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) database_ca: Option<PathBuf>,
+    /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// The application whose variable it is.
     #[arg(long, default_value = "spin.toml", value_name = "FILE")]
     pub(crate) manifest: PathBuf,
     /// As JSON.

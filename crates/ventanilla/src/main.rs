@@ -14,6 +14,7 @@ mod deliver;
 mod dialects;
 mod failure;
 mod log;
+mod migrate;
 mod new_connector;
 mod output;
 mod reply;
@@ -59,6 +60,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Tenant { command } => tenant::run(&target, &command),
         Command::Check(options) => check::run(&options),
         Command::Channels(options) => channels::run(&options),
+        Command::Migrate(options) => migrate::run(&options),
         Command::NewConnector(options) => new_connector::run(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ventanilla", &mut std::io::stdout());

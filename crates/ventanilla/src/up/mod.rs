@@ -6,6 +6,7 @@ mod setup;
 
 use crate::cli::UpOptions;
 use crate::failure::failure;
+use crate::migrate;
 use crate::state::{self, DEMO, State};
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -60,7 +61,12 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
         }
         let mut tenants = setup.tenants.clone();
         if let Some(token) = &setup.operator_token {
-            tenants.extend(demo::ensure_profile(&host, token, &setup.tenants).await?);
+            match demo::ensure_profile(&host, token, &setup.tenants).await {
+                Ok(found) => tenants.extend(found),
+                // A database elsewhere comes and goes; whoever asks meanwhile is told so, and served as soon as it is there.
+                Err(error) if options.profile == "postgres" => notice(&format!("not ready yet: {error:#}")),
+                Err(error) => return Err(error),
+            }
         }
         tenants.sort();
         tenants.dedup();
@@ -94,6 +100,7 @@ fn host_options(options: &UpOptions, data: &Path, listen: SocketAddr) -> Result<
     let mut host = Options::new(&options.manifest);
     host.listen = listen.to_string();
     host.data_dir = data.to_path_buf();
+    host.limits.postgres.connections = options.postgres_connections.into();
     host.profile = (options.profile != "sqlite").then(|| options.profile.clone());
     host.env_file = options.env_file.clone().or_else(|| Some(PathBuf::from(".env")).filter(|file| file.is_file()));
     for variable in &options.variables {
@@ -111,6 +118,21 @@ fn host_options(options: &UpOptions, data: &Path, listen: SocketAddr) -> Result<
         }));
     }
     Ok(host)
+}
+
+/// The address must be known, and where it leads is allowed: on Spin that is a variable of its own, here it follows from the address.
+fn point_to_database(manifest: &Manifest, operator: &Variables, options: &mut Options) -> Result<()> {
+    const ALLOWED: &str = "postgres_host";
+    let value = |name: &str| operator.get(name).filter(|value| !value.is_empty());
+    if !manifest.variables.contains_key(migrate::POSTGRES_URL) {
+        return Ok(());
+    }
+    let address = value(migrate::POSTGRES_URL).ok_or_else(migrate::missing)?;
+    let first = ventanilla_host::postgres::first_host(address)?;
+    if manifest.variables.contains_key(ALLOWED) && value(ALLOWED).is_none() {
+        options.variables.push((ALLOWED.to_owned(), first));
+    }
+    Ok(())
 }
 
 fn clock(text: &str) -> Result<SystemTime> {
