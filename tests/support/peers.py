@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -17,7 +18,10 @@ OPEN311_PYPI = {"three": "0.8.0", "georeport": "0.3.1"}
 
 
 def _run(command, **options):
+    # What is got once is not the test's time.
+    remaining = signal.alarm(0)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    signal.alarm(remaining)
     if done.returncode:
         raise checks.Failure(f"{' '.join(command)} failed; is the registry reachable?\n{done.stdout[-2000:]}")
     return done.stdout
