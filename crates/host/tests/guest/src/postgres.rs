@@ -88,8 +88,15 @@ pub async fn types(address: &str) -> anyhow::Result<String> {
         // The server reads it as its own type and writes that as text, so that a mistake made both ways would show.
         let sql = format!("SELECT $1::{ty} AS v, ($1::{ty})::text AS t");
         let result = connection.query(sql, [value]).await?;
-        let kind = format!("{:?}", result.columns()[0].data_type);
-        let rows = result.collect().await?;
+        // Spin knows the columns by the first row only.
+        let kind = result.columns().first().map(|column| format!("{:?}", column.data_type)).unwrap_or_default();
+        let rows = match result.collect().await {
+            Ok(rows) => rows,
+            Err(error) => {
+                out.push_str(&format!("{ty} {}\n", format!("{error:?}").lines().next().unwrap_or_default()));
+                continue;
+            }
+        };
         let text = match &rows[0][1] {
             DbValue::Str(text) => text.clone(),
             other => format!("{other:?}"),
