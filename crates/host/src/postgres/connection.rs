@@ -22,15 +22,17 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{net::TcpStream, time::timeout};
-use tokio_postgres::{Client, Statement, config::TargetSessionAttrs};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement, config::TargetSessionAttrs};
 
 /// Prepared statements kept per connection; the oldest goes first.
 const STATEMENTS: usize = 256;
 /// A longer text is prepared each time.
 const STATEMENT_BYTES: usize = 64 * 1024;
-/// What `DISCARD ALL` stands for (PostgreSQL, "DISCARD"), less plans and prepared statements, which are kept on purpose.
+/// What `DISCARD ALL` stands for (PostgreSQL, "DISCARD"), less plans and our prepared statements, which are kept on purpose. A guest that
+/// prepared one by SQL could have put it in the place of ours: its connection is not used again.
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-                     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+                     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+                     SELECT count(*) FROM pg_prepared_statements WHERE from_sql";
 /// A connection idle for longer is asked for a sign of life before it is used.
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// For a sign of life, a cancellation, a good-bye.
@@ -290,9 +292,14 @@ impl Connection {
         }
         // Only if one may be open: without one the server writes a warning to its log.
         let rollback = if self.in_transaction.load(Relaxed) { "ROLLBACK; " } else { "" };
-        let clean = timeout(SHORT, self.client.batch_execute(&format!("{rollback}{RESET}"))).await;
+        let answer = timeout(SHORT, self.client.simple_query(&format!("{rollback}{RESET}"))).await;
         self.in_transaction.store(false, Relaxed);
-        matches!(clean, Ok(Ok(())))
+        let Ok(Ok(messages)) = answer else { return false };
+        let last = messages.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row.get(0)),
+            _ => None,
+        });
+        last.flatten() == Some("0")
     }
 
     /// Closes it; a statement that still runs is cancelled first.

@@ -246,6 +246,26 @@ async fn what_one_guest_sets_locks_and_makes_no_other_guest_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_put_in_the_place_of_a_prepared_one_is_nobody_else_s() {
+    let folder = Folder::new();
+    let host = host(&folder, |limits| limits.postgres.connections = 1);
+    let victim = ["query SELECT 'right'::text AS answer"];
+    assert!(told(&host, &victim).await.contains("right"));
+    let name: String =
+        told(&host, &["query SELECT name FROM pg_prepared_statements WHERE statement LIKE '%right%' AND statement NOT LIKE '%prepared%'"]).await;
+    let name = name.split('"').nth(1).unwrap_or_else(|| panic!("{name}")).to_owned();
+    let text = told(
+        &host,
+        &[&format!("execute DEALLOCATE {name}"), &format!("execute PREPARE {name} AS SELECT 'wrong'::text AS answer")],
+    )
+    .await;
+    assert!(!text.contains("error"), "{text}");
+    assert!(told(&host, &victim).await.contains("right"));
+    settled(&host).await;
+    assert_eq!(metric(&host, "ventanilla_postgres_discarded_total").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_was_cut_is_replaced() {
     let folder = Folder::new();
     let host = host(&folder, |limits| limits.postgres.connections = 2);
