@@ -120,7 +120,11 @@ BEGIN
     VALUES (p_tenant, p_name, CASE WHEN p_from_now = 1 THEN horizon ELSE 0 END, p_now) ON CONFLICT (tenant, name) DO NOTHING;
   SELECT x.* INTO d FROM ventanilla.destinations x WHERE x.tenant = p_tenant AND x.name = p_name FOR NO KEY UPDATE;
   IF d.condition = 'running' AND coalesce(d.due_at, 0) <= p_now AND coalesce(d.leased_until, 0) <= p_now THEN
-    SELECT jsonb_agg(f.entry ORDER BY f.place) INTO entries FROM ventanilla.feed_1(p_tenant, d.position, horizon, p_limit) f;
+    -- Of large entries as many as begin within a megabyte: each is held in memory several times on its way.
+    SELECT jsonb_agg(f.entry ORDER BY f.place) INTO entries FROM (
+      SELECT g.place, g.entry, sum(octet_length(g.entry::text)) OVER (ORDER BY g.place) - octet_length(g.entry::text) AS ahead
+      FROM ventanilla.feed_1(p_tenant, d.position, horizon, p_limit) g) f
+      WHERE f.ahead < 1000000;
     IF entries IS NOT NULL THEN
       UPDATE ventanilla.destinations x SET lease = p_lease, leased_until = p_until WHERE x.tenant = p_tenant AND x.name = p_name;
       answer := jsonb_build_object('attempts', d.attempts, 'failing_since', d.failing_since, 'entries', entries)::text;

@@ -26,11 +26,14 @@ macro_rules! free {
 
 const QUEUES: &str = concat!("SELECT tenant, name, ", free!(), " FROM destinations ORDER BY tenant, name");
 
-/// The limit is on each of the two before they are put in order: neither is read further than it is needed.
+/// The limit is on each of the two before they are put in order: neither is read further than it is needed. Of large entries a
+/// batch has as many as begin within a megabyte: each is held in memory several times on its way.
 const CLAIM: &str = concat!(
     "UPDATE destinations SET lease = ?5, leased_until = ?4 WHERE tenant = ?2 AND name = ?3 AND ",
     free!(),
-    " RETURNING attempts, failing_since, (SELECT json_group_array(json(x.entry)) FROM (SELECT y.entry FROM (\
+    " RETURNING attempts, failing_since, (SELECT json_group_array(json(x.entry)) FROM (\
+       SELECT y.entry, sum(length(CAST(y.entry AS BLOB))) OVER (ORDER BY y.event, y.change) \
+         - length(CAST(y.entry AS BLOB)) AS ahead FROM (\
          SELECT * FROM (SELECT v.seq AS event, 0 AS change, json_object('at', json_array(v.seq, 0), 'event', json(v.event)) AS entry \
            FROM event_rows v WHERE v.tenant = destinations.tenant AND v.seq > destinations.after_event ORDER BY v.seq LIMIT ?6) \
          UNION ALL \
@@ -42,7 +45,7 @@ const CLAIM: &str = concat!(
            WHERE f.tenant = destinations.tenant \
              AND (f.after_event, f.seq) > (destinations.after_event, destinations.after_change) \
            ORDER BY f.after_event, f.seq LIMIT ?6)) y \
-       ORDER BY y.event, y.change LIMIT ?6) x)"
+       ORDER BY y.event, y.change LIMIT ?6) x WHERE x.ahead < 1000000)"
 );
 
 const CREATE: &str = "\

@@ -1,6 +1,6 @@
 //! What the administration's own systems are told.
 
-use channel_sdk::types::{CaseStatus, Kind};
+use channel_sdk::types::{CaseStatus, Event, Kind};
 use store_sdk::Store;
 use store_sdk::cases::Update;
 use store_sdk::feed::{Batch, Command, Condition, DestinationState, Entry, Fact, Outlook, Settlement, Start};
@@ -337,4 +337,24 @@ pub fn what_the_store_itself_finds_is_in_the_feed<W: World>(world: &W) {
         })
         .collect();
     assert_eq!(kinds, [Kind::CallStarted, Kind::CallEnded, Kind::CallMissed]);
+}
+
+/// A batch is held in memory several times on its way.
+pub fn large_entries_come_in_smaller_batches<W: World>(world: &W) {
+    let store = world.open();
+    let sizes = [400_000, 400_000, 400_000, 400_000, 2_500_000, 10, 10];
+    for (number, size) in sizes.into_iter().enumerate() {
+        let letter = mail(&format!("m{number}"), "a@example.org", &[]);
+        record(&store, MAIL, Event { text: Some("ñ".repeat(size / 2)), ..letter });
+    }
+    let mut batches = Vec::new();
+    while let Some(batch) = claim(&store, T0, 500) {
+        assert!(!batch.entries.is_empty());
+        batches.push(all_told(&batch));
+        settle(&store, T0, &batch.lease, done(&batch));
+    }
+    assert!((3..=5).contains(&batches.len()), "{batches:?}");
+    assert!(batches[0].len() >= 2, "{batches:?}");
+    let wanted: Vec<String> = (0..sizes.len()).map(|number| format!("m{number}")).collect();
+    assert_eq!(batches.concat(), wanted);
 }

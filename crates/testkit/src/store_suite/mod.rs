@@ -167,6 +167,7 @@ macro_rules! store_suite {
             a_stopped_or_paused_destination_is_resumed_where_it_was
             a_restart_in_between_loses_and_repeats_nothing_that_was_settled
             what_the_store_itself_finds_is_in_the_feed
+            large_entries_come_in_smaller_batches
         );
     };
     (@tests $make:path: $($name:ident)*) => {
