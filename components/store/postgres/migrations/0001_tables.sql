@@ -9,7 +9,10 @@
 -- for its own transaction. Text that came from outside is escaped (store_sdk::text) in columns and left alone in `json`, where
 -- only NUL, which PostgreSQL has no place for, is written in another way (store_sdk::text::storable).
 
-CREATE SCHEMA IF NOT EXISTS ventanilla;
+-- An owner who may not create schemas is given one.
+DO $$ BEGIN IF to_regnamespace('ventanilla') IS NULL THEN
+  CREATE SCHEMA ventanilla;
+END IF; END $$;
 -- next
 CREATE TABLE IF NOT EXISTS ventanilla.migrations (
   version bigint PRIMARY KEY,

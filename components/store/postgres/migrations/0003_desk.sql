@@ -305,9 +305,12 @@ END $$;
 -- next
 CREATE OR REPLACE PROCEDURE ventanilla.separate_1(p_tenant text, p_into text, p_other text, p_author text, p_at bigint, INOUT answer text)
 LANGUAGE plpgsql AS $$
+DECLARE
+  old_root text;
 BEGIN
   PERFORM ventanilla.enter_to_write_1(p_tenant);
-  UPDATE ventanilla.contacts k SET joined_into = NULL WHERE k.tenant = p_tenant AND k.id = p_other AND k.joined_into = p_into;
+  UPDATE ventanilla.contacts k SET joined_into = NULL WHERE k.tenant = p_tenant AND k.id = p_other AND k.joined_into = p_into
+    RETURNING k.root INTO old_root;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'ventanilla:no-separation';
   END IF;
@@ -318,7 +321,7 @@ BEGIN
     WHERE k.tenant = p_tenant AND k.id IN (
       WITH RECURSIVE mine (id) AS (
         SELECT p_other COLLATE "C"
-        UNION SELECT m.id FROM mine JOIN ventanilla.contacts m ON m.tenant = p_tenant AND m.joined_into = mine.id)
+        UNION SELECT m.id FROM mine JOIN ventanilla.contacts m ON m.tenant = p_tenant AND m.root = old_root AND m.joined_into = mine.id)
       SELECT mine.id FROM mine);
   SELECT r.contact::text INTO answer FROM ventanilla.contact_rows_1 r WHERE r.tenant = p_tenant AND r.id = p_into;
   COMMIT;

@@ -132,6 +132,7 @@ mod tests {
                 let first = code.trim_start().lines().next().unwrap();
                 let again = first.starts_with("CREATE OR REPLACE ")
                     || first.starts_with("SELECT ventanilla.protect_1(")
+                    || first.starts_with("DO $$ BEGIN IF ")
                     || first.starts_with("CREATE ") && first.contains(" IF NOT EXISTS ");
                 assert!(again, "{name}: {code}");
             }

@@ -110,7 +110,7 @@ fn a_connection_that_is_cut_inside_an_intake_leaves_nothing() {
         let owner = base.connect(OWNER);
         rows(&owner, "BEGIN").unwrap();
         rows(&owner, &format!("LOCK TABLE ventanilla.{table} IN ACCESS EXCLUSIVE MODE")).unwrap();
-        let store = base.open();
+        let store = Native::to(support::server::address(&base.name, support::ROLE)).store();
         let answer = std::thread::scope(|scope| {
             let running = scope.spawn(|| now(store.record(once(), Disposition::Accepted, events())));
             let watching = base.connect("postgres");
@@ -141,7 +141,8 @@ fn a_connection_that_is_cut_inside_an_intake_leaves_nothing() {
 /// As Spin's pool does after a trap: the next one who writes must not write into somebody's open transaction.
 #[test]
 fn an_intake_on_a_connection_left_inside_a_transaction_is_committed_all_the_same() {
-    for (index, left) in [vec!["BEGIN"], vec!["BEGIN", "SELECT 1"], vec!["BEGIN", "SELECT nonsense"]].iter().enumerate()
+    for (index, left) in
+        [vec!["BEGIN"], vec!["BEGIN", "SELECT 1::bigint"], vec!["BEGIN", "SELECT nonsense"]].iter().enumerate()
     {
         let base = empty();
         // Two stores on one pool of one connection.
