@@ -1,7 +1,9 @@
 """The JSON API: as its OpenAPI document says, page by page, and each tenant to itself."""
 
 import datetime
+import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -191,6 +193,62 @@ def test_the_ledger_counts_what_was_stored_and_metrics_agree():
     checks.contains(str(ledger), "telephony/twilio", str(CALLS))
     metrics = running().api("/metrics", token=None).text
     checks.holds("600111222" not in metrics and server.API_TOKEN not in metrics, "personal data in metrics")
+
+
+def made(*words):
+    """What `ventanilla token` makes: the token, and what the server is to know of it."""
+    said = subprocess.run([server.BINARY, "token", "--json", *words], capture_output=True, text=True, timeout=20, check=True)
+    answer = json.loads(said.stdout)
+    checks.holds(answer["token"] not in json.dumps(answer["entry"]), "the entry has the token in it")
+    return answer["token"], answer["entry"]
+
+
+def test_a_token_is_good_for_its_scopes_its_tenant_and_its_time():
+    reader, read = made("--name", "crm", "--scope", "read", "--days", "30")
+    desk, work = made("--scope", "read", "--scope", "write")
+    everything, all_scopes = made()
+    gone, over = made("--days", "1")
+    over["expires"] = "2026-11-21T00:00:00Z"
+    tokens = {"madrid": [read, work, all_scopes, over], "sevilla": [server.OTHER_TOKEN]}
+    one = server.Server(env=server.environment(tokens=tokens)).with_profile(token=everything)
+    answer = one.twilio().send("/voice", twilio.call(twilio.sid(900)))
+    checks.equal(answer.status, 200, answer.text)
+    reference = one.api("/api/madrid/cases", token=reader).json["cases"][0]["reference"]
+    notes, describe = f"/api/madrid/cases/{reference}/notes", "/telephony/twilio/madrid/-/describe"
+    for target, method, body, token, status in (
+        ("/api/madrid/cases", "GET", None, desk, 200),
+        (notes, "POST", {"text": "visto"}, reader, 403),
+        (notes, "POST", {"text": "visto"}, desk, 201),
+        ("/api/madrid/profile", "PUT", server.PROFILE, desk, 403),
+        ("/api/madrid/profile", "PUT", server.PROFILE, everything, 200),
+        (describe, "GET", None, desk, 403),
+        (describe, "GET", None, everything, 200),
+        ("/api/sevilla/cases", "GET", None, everything, 401),
+        ("/api/madrid/cases", "GET", None, gone, 401),
+        ("/api/madrid/cases", "GET", None, read["sha256"], 401),
+    ):
+        answer = one.api(target, method, body, token=token)
+        same = answer.status == status or {answer.status, status} <= {200, 201, 204}
+        checks.holds(same, f"{method} {target}: {answer.status}, not {status}: {answer.text}")
+        if status == 403:
+            checks.contains(answer.text, "scope")
+            checks.contains(dict(answer.headers).get("www-authenticate", ""), "insufficient_scope")
+    checks.contains(one.api("/api/madrid/cases", token=gone).text, "expired")
+    one.kill()
+
+
+def test_a_mistyped_token_entry_is_named_and_never_shown():
+    token, entry = made("--scope", "read")
+    entry["scope"] = entry.pop("scopes")
+    server.only_our_own("looks at how our own program does not start")
+    try:
+        server.Server(env=server.environment(tokens={"madrid": [token, entry]})).kill()
+    except checks.Failure as refused:
+        said = str(refused)
+    else:
+        raise checks.Failure("the server starts with an entry that opens nothing")
+    checks.contains(said, "entry 2", "did you mean", "scopes")
+    checks.holds(entry["sha256"] not in said and token not in said, said)
 
 
 def test_what_is_logged_is_about_nobody():

@@ -227,8 +227,8 @@ class Server:
         checks.equal(answer.status, 200, answer.text)
         return answer.json
 
-    def with_profile(self, profile=None):
+    def with_profile(self, profile=None, token=API_TOKEN):
         """Gives madrid its profile through the API."""
-        answer = self.api("/api/madrid/profile", "PUT", profile or PROFILE)
+        answer = self.api("/api/madrid/profile", "PUT", profile or PROFILE, token=token)
         checks.holds(answer.status in (200, 201, 204), f"profile: {answer}")
         return self

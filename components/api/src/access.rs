@@ -1,15 +1,11 @@
-//! Who may: bearer tokens from the variable `api_tokens`, a JSON object tenant → token or list of tokens.
+//! Who may: bearer tokens from the variable `api_tokens` (see [`service_sdk::tokens`]).
 //!
 //! The tokens under `*` are the operator's: they open every tenant and the list of tenants. `ventanilla up` makes one for
 //! its own lifetime to create the demo tenant.
 
 use crate::answer::{self, Problem};
 use crate::routes::Access;
-use serde_json::{Map, Value};
-use subtle::{Choice, ConstantTimeEq};
-
-/// Under this key are the operator's tokens. It can't be a tenant: tenants are lower-case words.
-const OPERATOR: &str = "*";
+use service_sdk::tokens::{OPERATOR, Scope, Standing, Tokens};
 
 /// What the token given opens.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,46 +16,39 @@ pub(crate) struct Grant {
     pub(crate) tenants: Vec<String>,
 }
 
-/// Checks that the request may use a route; `tenant` is the one in the path.
+/// Checks that the request may use a route for `scope` at `now`; `tenant` is the one in the path.
 pub(crate) fn check(
     access: Access,
+    scope: Scope,
     tenant: Option<&str>,
     authorization: Option<&[u8]>,
     variable: Result<String, String>,
+    now: i64,
 ) -> Result<Grant, Problem> {
     if access == Access::Open {
         return Ok(Grant::default());
     }
-    let tokens = parse(variable)?;
+    let variable =
+        variable.map_err(|error| answer::misconfigured(&format!("variable api_tokens cannot be read: {error}")))?;
+    let tokens = Tokens::parse(&variable).map_err(|fault| answer::misconfigured(&fault))?;
     let given = authorization.and_then(bearer);
-    let grant = given.map(|given| granted(&tokens, given)).unwrap_or_default();
-    match (access, tenant) {
-        (Access::Tenant, Some(tenant)) => {
-            if grant.operator || grant.tenants.iter().any(|t| t == tenant) {
-                return Ok(grant);
-            }
-            if !tokens.contains_key(tenant) || tenant == OPERATOR {
-                return Err(answer::no_such_tenant(tenant));
-            }
-        }
-        _ => {
-            if grant.operator || !grant.tenants.is_empty() {
-                return Ok(grant);
-            }
+    let standing = |tenant: &str| given.map_or(Standing::Unknown, |given| tokens.standing(tenant, given, scope, now));
+    let operator = standing(OPERATOR);
+    let mut best = operator;
+    let mut grant = Grant { operator: operator == Standing::Good, tenants: Vec::new() };
+    for name in tokens.tenants().filter(|name| tenant.is_none_or(|wanted| wanted == *name)) {
+        let standing = standing(name);
+        best = best.max(standing);
+        if standing == Standing::Good {
+            grant.tenants.push(name.to_owned());
         }
     }
-    Err(answer::unauthorized(given.is_some()))
-}
-
-fn parse(variable: Result<String, String>) -> Result<Map<String, Value>, Problem> {
-    let text =
-        variable.map_err(|error| answer::misconfigured(&format!("variable api_tokens cannot be read: {error}")))?;
-    // The parser's message would quote what it found, and that may be a token.
-    match serde_json::from_str(&text) {
-        Ok(Value::Object(tokens)) => Ok(tokens),
-        Ok(_) | Err(_) => Err(answer::misconfigured(
-            "variable api_tokens is not a JSON object like {\"tenant\": [\"token\"]}: correct SPIN_VARIABLE_API_TOKENS and restart",
-        )),
+    match (best, tenant) {
+        (Standing::Good, _) => Ok(grant),
+        (Standing::Unknown, Some(tenant)) if !tokens.knows(tenant) => Err(answer::no_such_tenant(tenant)),
+        (Standing::Insufficient, _) => Err(answer::insufficient_scope(scope.name())),
+        (Standing::Expired, _) => Err(answer::expired()),
+        (Standing::Unknown, _) => Err(answer::unauthorized(given.is_some())),
     }
 }
 
@@ -70,28 +59,6 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
-/// Every known token is compared, in constant time, whatever matched before.
-fn granted(tokens: &Map<String, Value>, given: &[u8]) -> Grant {
-    let mut grant = Grant::default();
-    for (tenant, value) in tokens {
-        let known: &[Value] = match value {
-            Value::Array(list) => list,
-            single => std::slice::from_ref(single),
-        };
-        let mut found = Choice::from(0);
-        for token in known.iter().filter_map(Value::as_str).filter(|token| !token.is_empty()) {
-            found |= token.as_bytes().ct_eq(given);
-        }
-        if bool::from(found) {
-            match tenant.as_str() {
-                OPERATOR => grant.operator = true,
-                tenant => grant.tenants.push(tenant.to_owned()),
-            }
-        }
-    }
-    grant
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +66,7 @@ mod tests {
     const TOKENS: &str = r#"{"madrid": ["m1", "m2"], "vilanova": "v1", "empty": [""], "*": ["root"]}"#;
 
     fn status(access: Access, tenant: Option<&str>, authorization: Option<&str>) -> u16 {
-        match check(access, tenant, authorization.map(str::as_bytes), Ok(TOKENS.into())) {
+        match check(access, Scope::Read, tenant, authorization.map(str::as_bytes), Ok(TOKENS.into()), 0) {
             Ok(_) => 200,
             Err(problem) => problem.status,
         }
@@ -128,7 +95,7 @@ mod tests {
 
     #[test]
     fn without_a_token_a_tenant_is_closed_and_the_answer_says_how_to_authenticate() {
-        let problem = check(Access::Tenant, Some("madrid"), None, Ok(TOKENS.into())).unwrap_err();
+        let problem = check(Access::Tenant, Scope::Read, Some("madrid"), None, Ok(TOKENS.into()), 0).unwrap_err();
         assert_eq!(problem.status, 401);
         assert!(
             problem.headers.iter().any(|(name, value)| *name == "www-authenticate" && value.starts_with("Bearer "))
@@ -146,9 +113,28 @@ mod tests {
     #[test]
     fn a_broken_variable_is_the_operators_problem_and_its_value_is_not_shown() {
         for broken in ["{\"madrid\": [\"sesame", "[\"sesame\"]", "sesame"] {
-            let problem = check(Access::Tenant, Some("madrid"), None, Ok(broken.into())).unwrap_err();
+            let problem = check(Access::Tenant, Scope::Read, Some("madrid"), None, Ok(broken.into()), 0).unwrap_err();
             assert_eq!(problem.status, 500);
             assert!(problem.detail.contains("api_tokens") && !problem.detail.contains("sesame"), "{}", problem.detail);
         }
+    }
+
+    /// `printf sesame | sha256sum`
+    const HASHED: &str = r#"{"madrid": [{"sha256": "d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272",
+        "scopes": ["read"], "expires": "2027-01-01T00:00:00Z"}]}"#;
+
+    #[test]
+    fn a_token_that_may_only_read_is_told_what_it_lacks_and_one_that_is_over_that_it_is() {
+        let at =
+            |scope, now| check(Access::Tenant, scope, Some("madrid"), Some(b"Bearer sesame"), Ok(HASHED.into()), now);
+        assert_eq!(at(Scope::Read, 0).unwrap(), Grant { operator: false, tenants: vec!["madrid".into()] });
+        let problem = at(Scope::Write, 0).unwrap_err();
+        assert_eq!(problem.status, 403);
+        assert!(problem.detail.contains("`write`"), "{}", problem.detail);
+        let challenge = problem.headers.iter().find(|(name, _)| *name == "www-authenticate").unwrap();
+        assert!(challenge.1.contains("insufficient_scope"), "{}", challenge.1);
+        let problem = at(Scope::Read, 1_900_000_000_000).unwrap_err();
+        assert_eq!(problem.status, 401);
+        assert!(problem.detail.contains("expired"), "{}", problem.detail);
     }
 }

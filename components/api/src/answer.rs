@@ -149,6 +149,19 @@ pub(crate) fn unauthorized(given: bool) -> Problem {
     Problem::new(401, "unauthorized", "Unauthorized", detail).header("www-authenticate", challenge)
 }
 
+/// A token whose time is over (RFC 6750 §3.1).
+pub(crate) fn expired() -> Problem {
+    Problem::new(401, "unauthorized", "Unauthorized", "this token has expired: ask the operator for a new one")
+        .header("www-authenticate", "Bearer realm=\"ventanilla\", error=\"invalid_token\"")
+}
+
+/// A token that may do other things (RFC 6750 §3.1).
+pub(crate) fn insufficient_scope(scope: &str) -> Problem {
+    let detail = format!("this token is not for that: use one with the scope `{scope}`");
+    let challenge = format!("Bearer realm=\"ventanilla\", error=\"insufficient_scope\", scope=\"{scope}\"");
+    Problem::new(403, "insufficient-scope", "Forbidden", detail).header("www-authenticate", challenge)
+}
+
 /// The operator has to correct something.
 pub(crate) fn misconfigured(detail: &str) -> Problem {
     Problem::new(500, "misconfigured", "The server is not configured", detail)

@@ -59,7 +59,14 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Found::Nothing => return Err(answer::no_such_route()),
     };
     let tenant = params.iter().find(|(name, _)| *name == "tenant").map(|(_, value)| value.as_str());
-    let grant = access::check(route.access, tenant, inbound.authorization.as_deref(), inbound.api_tokens)?;
+    let grant = access::check(
+        route.access,
+        route.scope(),
+        tenant,
+        inbound.authorization.as_deref(),
+        inbound.api_tokens,
+        inbound.now,
+    )?;
     let query = Query::parse(inbound.query.as_deref().unwrap_or_default(), route.parameters)?;
     // Only now: a stranger's body is never looked at.
     let body = if route.reads_body() { inbound.body? } else { Vec::new() };

@@ -1,5 +1,7 @@
 //! What is served: one table, read by the dispatcher and by the test that checks `openapi.json`.
 
+use service_sdk::tokens::Scope;
+
 /// What a route does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -48,6 +50,15 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// What a token must be good for.
+    pub(crate) fn scope(&self) -> Scope {
+        match (self.method, self.endpoint) {
+            ("GET", _) => Scope::Read,
+            (_, Endpoint::PutProfile) => Scope::Operate,
+            _ => Scope::Write,
+        }
+    }
+
     /// Whether the request's body means something here.
     pub(crate) fn reads_body(&self) -> bool {
         self.method != "GET"

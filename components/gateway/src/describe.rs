@@ -3,14 +3,16 @@
 use channel_sdk::types::{Descriptor, Header, Response, Stability, Strength};
 use serde_json::{Value, json};
 use service_sdk::access;
+use service_sdk::tokens::Scope;
 
 use crate::ports::Ports;
 use crate::problem;
 use crate::settings::{self, Entry, Problem};
 
-/// Lets pass who has one of the tenant's API tokens.
+/// Lets pass who may operate the tenant's connectors.
 pub(crate) async fn authorize<P: Ports>(ports: &P, headers: &[Header], tenant: &str) -> Result<(), Response> {
-    access::tenant(&ports.variable("api_tokens").await.unwrap_or_default(), headers, tenant)
+    let tokens = ports.variable("api_tokens").await.unwrap_or_default();
+    access::tenant(&tokens, headers, tenant, Scope::Operate, ports.now())
 }
 
 /// The self-test of one tenant's connector.

@@ -1,6 +1,7 @@
 //! Routes, and who may: the courier drives deliveries, a tenant's API tokens open what people see.
 
 use channel_sdk::types::{Header, Response};
+use service_sdk::tokens::Scope;
 use service_sdk::{access, problem};
 
 use crate::bindings::feed::Command;
@@ -25,9 +26,9 @@ async fn route<P: Ports>(ports: &P, method: &str, target: &str, headers: &[Heade
             (if *name == "due" { "GET" } else { "POST" }, allowed)
         }
         ["-", ..] | [""] => return no_such_route(),
-        [tenant] => ("GET", access::tenant(&ports.variable("api_tokens").await, headers, tenant)),
+        [tenant] => ("GET", allowed(ports, headers, tenant, Scope::Read).await),
         [tenant, name, "pause" | "resume"] if !name.is_empty() => {
-            ("POST", access::tenant(&ports.variable("api_tokens").await, headers, tenant))
+            ("POST", allowed(ports, headers, tenant, Scope::Operate).await)
         }
         _ => return no_such_route(),
     };
@@ -45,6 +46,10 @@ async fn route<P: Ports>(ports: &P, method: &str, target: &str, headers: &[Heade
         [tenant, name, ..] => desk::control(ports, tenant, name, Command::Resume).await,
         [] => no_such_route(),
     }
+}
+
+async fn allowed<P: Ports>(ports: &P, headers: &[Header], tenant: &str, scope: Scope) -> Result<(), Response> {
+    access::tenant(&ports.variable("api_tokens").await, headers, tenant, scope, ports.now())
 }
 
 fn no_such_route() -> Response {

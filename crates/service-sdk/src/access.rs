@@ -1,25 +1,37 @@
 //! Who may: bearer tokens of a tenant, and of who drives deliveries.
 
 use channel_sdk::types::{Header, Response};
-use serde_json::Value;
 
 use crate::problem;
+use crate::tokens::{OPERATOR, Scope, Standing, Tokens};
 
-/// Lets pass who has one of the tenant's API tokens, of the variable `api_tokens`: a JSON object, tenant to list of tokens.
+/// Lets pass who has one of the tenant's API tokens (or the operator's) that is good for `scope` now; see [`Tokens`].
 ///
 /// # Errors
 /// The answer to whoever has none.
-pub fn tenant(api_tokens: &str, headers: &[Header], tenant: &str) -> Result<(), Response> {
-    let Ok(Value::Object(all)) = serde_json::from_str(api_tokens) else {
-        let detail = "the variable `api_tokens` is not a JSON object of tenants and lists of tokens";
-        return Err(problem::retry_later("misconfigured", "The API is not configured", detail, 60));
-    };
-    let refuse = || refuse("send `Authorization: Bearer` with one of the tenant's API tokens");
-    let tokens = all.get(tenant).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let Some(claimed) = bearer_of(headers) else { return Err(refuse()) };
-    // Every token is compared, so that the time taken does not tell how many there are before the right one.
-    let matches = tokens.filter(|token| !token.is_empty() && signatures::equal(token.as_bytes(), claimed)).count();
-    if matches > 0 { Ok(()) } else { Err(refuse()) }
+pub fn tenant(api_tokens: &str, headers: &[Header], tenant: &str, scope: Scope, now: i64) -> Result<(), Response> {
+    let tokens = Tokens::parse(api_tokens)
+        .map_err(|fault| problem::retry_later("misconfigured", "The API is not configured", &fault, 60))?;
+    let claimed = bearer_of(headers);
+    let standing = claimed.map_or(Standing::Unknown, |claimed| {
+        tokens.standing(tenant, claimed, scope, now).max(tokens.standing(OPERATOR, claimed, scope, now))
+    });
+    match standing {
+        Standing::Good => Ok(()),
+        Standing::Insufficient => Err(insufficient(scope)),
+        Standing::Expired => Err(refuse("this token has expired: ask the operator for a new one")),
+        Standing::Unknown => Err(refuse("send `Authorization: Bearer` with one of the tenant's API tokens")),
+    }
+}
+
+/// RFC 6750 §3.1: the token is known and may not do this.
+fn insufficient(scope: Scope) -> Response {
+    let scope = scope.name();
+    let detail = format!("this token is not for that: use one with the scope `{scope}`");
+    let mut answer = problem::problem(403, "insufficient-scope", "Forbidden", &detail);
+    let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+    answer.headers.push(("www-authenticate".into(), challenge));
+    answer
 }
 
 /// Lets pass who drives deliveries: who has the variable `courier_token`.

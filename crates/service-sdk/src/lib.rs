@@ -7,3 +7,4 @@ pub mod pace;
 pub mod problem;
 pub mod spelling;
 pub mod target;
+pub mod tokens;

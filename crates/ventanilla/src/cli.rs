@@ -120,6 +120,11 @@ pub(crate) enum Command {
     /// It is given changed and made-up requests, and the golden cases of a folder if there is one. Each rule is told: ok, or what
     /// failed, with which request, and what to do. With BLESS=1 in the environment the cases' expected files are written anew.
     Check(CheckComponentOptions),
+    /// Make an API token, and the entry for the variable api_tokens that knows it by its hash alone.
+    ///
+    /// The token is shown once: give it to whoever will use it. The entry goes into the list of the tenant in
+    /// SPIN_VARIABLE_API_TOKENS; the server reads it when it starts.
+    Token(TokenOptions),
     /// Print what every connector of the application says of itself, as a page (docs/channels.md).
     Channels(ChannelsOptions),
     /// Print a completion script for a shell.
@@ -351,6 +356,25 @@ pub(crate) enum TenantCommand {
     List,
     /// Print the tenant's profile as JSON.
     Export,
+}
+
+#[derive(Args)]
+pub(crate) struct TokenOptions {
+    /// Who will use it, to find the entry again.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What it is good for; may be repeated [default: all].
+    ///
+    /// read: see cases, events, envelopes and counts. write: change cases, reply, join contacts. operate: replay envelopes, look at
+    /// settings, change the profile, pause destinations.
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = ["read", "write", "operate"])]
+    pub(crate) scopes: Vec<String>,
+    /// Days until it ends [default: never].
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: Option<u32>,
+    /// Print one line of JSON with `token` and `entry`.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -20,6 +20,7 @@ mod output;
 mod reply;
 mod state;
 mod tenant;
+mod token;
 mod up;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -60,6 +61,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Tenant { command } => tenant::run(&target, &command),
         Command::Check(options) => check::run(&options),
         Command::Channels(options) => channels::run(&options),
+        Command::Token(options) => token::run(&target, &options),
         Command::Migrate(options) => migrate::run(&options),
         Command::NewConnector(options) => new_connector::run(&options),
         Command::Completions { shell } => {

@@ -48,7 +48,7 @@ pub(crate) async fn ensure_profile(host: &Host, operator: &str, configured: &[St
     let (status, answer) = ask(host, "GET", "/api/tenants", operator, None).await?;
     if status != 200 {
         let why = crate::output::text(&answer, "/detail");
-        bail!("the store can't be read ({status}): {why}");
+        bail!("the API does not tell its tenants ({status}): {why}");
     }
     let known = |answer: &Value| -> Vec<String> {
         crate::output::items(answer, "/tenants").iter().filter_map(Value::as_str).map(str::to_owned).collect()
