@@ -1,5 +1,6 @@
 //! Measures the budgets of the design beside a native program that does the same work, and writes `docs/performance.md`.
 
+mod channels;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -127,7 +128,11 @@ async fn main() -> Result<()> {
     let (_, storm_memory) = server.memory()?;
     server.stop().await;
 
+    let (channels, unmeasured) = channels::measure(&arguments.data, &arguments.data.join(COLD).join("cache")).await?;
+
     let results = report::Results {
+        channels,
+        unmeasured,
         programs: programs
             .into_iter()
             .map(|program| report::Row {

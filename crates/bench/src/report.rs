@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use bench::figures::{Figures, median, millis};
 
+use crate::channels::Channel;
+
 /// Everything measured in one run.
 pub(crate) struct Results {
     /// Our host first, the native program second.
@@ -18,6 +20,9 @@ pub(crate) struct Results {
     pub(crate) storm_mib: f64,
     pub(crate) components: Vec<(String, u64)>,
     pub(crate) connections: usize,
+    pub(crate) channels: Vec<Channel>,
+    /// Connectors whose tests' requests need something fetched first.
+    pub(crate) unmeasured: Vec<String>,
 }
 
 /// One program's intake.
@@ -113,11 +118,50 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
         millis(results.other.percentile(99.0)),
         results.voice.failures + results.other.failures,
     )?;
+    channels(&mut page, results)?;
     writeln!(page, "| component | KiB |\n|---|---|")?;
     for (name, bytes) in &results.components {
         writeln!(page, "| {name} | {:.0} |", *bytes as f64 / 1024.0)?;
     }
     Ok(page)
+}
+
+/// One line per connector.
+fn channels(page: &mut String, results: &Results) -> Result<()> {
+    writeln!(
+        page,
+        "## Connectors\n\nEach connector's own test requests, as its provider signs them, for many tenants, 16 at a time, through gateway, \
+         connector and store in our host, without a network. Requests differ in size and in how many events they give, so lines are not \
+         comparable with each other, only with an earlier run.\n"
+    )?;
+    writeln!(
+        page,
+        "| connector | different requests | requests/s | events/s | p50 ms | p99 ms | start of an instance µs | KiB |\n|---|---|---|---|---|---|---|---|"
+    )?;
+    for channel in &results.channels {
+        let figures = &channel.figures;
+        writeln!(
+            page,
+            "| {} | {} | {:.0} | {:.0} | {} | {} | {:.0} | {:.0} |",
+            channel.name,
+            channel.requests,
+            figures.rate(),
+            channel.events as f64 / figures.elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+            millis(figures.percentile(50.0)),
+            millis(figures.percentile(99.0)),
+            channel.start,
+            channel.bytes as f64 / 1024.0,
+        )?;
+    }
+    if !results.unmeasured.is_empty() {
+        writeln!(
+            page,
+            "\nNot measured, because every request of their tests has a key fetched first: {}.",
+            results.unmeasured.join(", ")
+        )?;
+    }
+    writeln!(page)?;
+    Ok(())
 }
 
 /// Processor and cores, without anything that names the machine.

@@ -3,6 +3,7 @@
 mod changes;
 mod checks;
 mod component;
+pub mod delivery;
 mod flow;
 mod golden;
 mod mutants;

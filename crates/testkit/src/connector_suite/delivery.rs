@@ -1,0 +1,74 @@
+//! The suite's requests as a provider sends them, for a benchmark: those that give events and need nothing fetched.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::story;
+
+/// One request with whom it is for.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The story's name.
+    pub name: String,
+    /// In capitals.
+    pub method: String,
+    /// What follows the connector's base: suffix and query.
+    pub target: String,
+    /// As received.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// As received.
+    pub body: Vec<u8>,
+    /// When, in milliseconds since the epoch.
+    pub received_at: i64,
+}
+
+/// What a connector's tests have.
+#[derive(Debug, Clone)]
+pub struct Deliveries {
+    /// In the order of their names.
+    pub deliveries: Vec<Delivery>,
+    /// The gateway's settings of the tests' tenant, with the tests' secrets.
+    pub settings: Value,
+    /// Its profile, as the API takes it.
+    pub profile: Value,
+}
+
+/// Reads `testdata` of a connector's folder.
+///
+/// # Errors
+///
+/// Any fault in it, with the file's name.
+pub fn deliveries(connector: &Path) -> Result<Deliveries, String> {
+    let stories = story::read(connector)?;
+    let text = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let path = connector.join("testdata/context.json");
+    let shared: Map<String, Value> =
+        serde_json::from_slice(&text(&path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut settings = shared.get("settings").and_then(Value::as_object).cloned().unwrap_or_default();
+    settings.insert("public_url".into(), stories.context.public_url.as_str().into());
+    settings.extend(stories.secrets.iter().map(|(name, keys)| (name.clone(), json!(keys))));
+    let mut deliveries = Vec::new();
+    for story in &stories.stories {
+        let expected = std::fs::read(story.folder.join("expected.json")).unwrap_or_default();
+        let expected: Value = serde_json::from_slice(&expected).unwrap_or_default();
+        let events = expected.get("events").and_then(Value::as_array).is_some_and(|events| !events.is_empty());
+        // One of another tenant, or of a provider's answer, is no plain delivery.
+        let plain = !story.folder.join("context.json").exists() && story.fetched.is_empty() && !story.is_resent();
+        if !events || !plain || expected.get("degraded").is_some() {
+            continue;
+        }
+        let request = &story.request;
+        let query = request.query.as_ref().map_or(String::new(), |query| format!("?{query}"));
+        deliveries.push(Delivery {
+            name: story.name.clone(),
+            method: request.method.clone(),
+            target: format!("{}{query}", request.suffix),
+            headers: request.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect(),
+            body: request.body.clone(),
+            received_at: request.received_at,
+        });
+    }
+    let profile = shared.get("profile").cloned().unwrap_or_default();
+    Ok(Deliveries { deliveries, settings: settings.into(), profile })
+}
