@@ -258,9 +258,10 @@ BEGIN
     SELECT y.* INTO ended FROM ventanilla.events y
       WHERE y.tenant = p_tenant AND y.connector = this_connector AND y.idempotency_key = ventanilla.key_1(e.key)
         AND y.id = e.id AND y.case_id IS NOT NULL;
-    CONTINUE WHEN NOT FOUND OR EXISTS (SELECT 1 FROM ventanilla.events y
-      WHERE y.tenant = p_tenant AND y.case_id = ended.case_id
-        AND (y.settles OR EXISTS (SELECT 1 FROM ventanilla.cases a WHERE a.tenant = p_tenant AND a.reference = y.asks)));
+    CONTINUE WHEN NOT FOUND
+      OR EXISTS (SELECT 1 FROM ventanilla.events y WHERE y.tenant = p_tenant AND y.case_id = ended.case_id AND y.settles)
+      OR EXISTS (SELECT 1 FROM ventanilla.events y JOIN ventanilla.cases a ON a.tenant = y.tenant AND a.reference = y.asks
+        WHERE y.tenant = p_tenant AND y.case_id = ended.case_id AND y.asks IS NOT NULL);
     caller := ended;
     IF ended.handle IS NULL THEN
       SELECT y.* INTO caller FROM ventanilla.events y

@@ -16,7 +16,7 @@ cd "$folder"
 "$1/initdb" -D data -U postgres -A trust -E UTF8 --locale=C.UTF-8 >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
 "$1/postgres" -D data -h 127.0.0.1 -p "$2" -c unix_socket_directories= -c max_connections=300 -c fsync=off -c full_page_writes=off \
   -c max_wal_size=4GB -c autovacuum=off -c shared_buffers=128MB -c log_min_messages=fatal -c log_lock_waits=off \
-  </dev/null >server.log 2>&1 &
+  ${STORE_TEST_OPTIONS:-} </dev/null >"${STORE_TEST_LOG:-server.log}" 2>&1 &
 server=$!
 n=0
 until "$1/pg_isready" -q -h 127.0.0.1 -p "$2"; do
