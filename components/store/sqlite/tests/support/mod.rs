@@ -39,6 +39,12 @@ pub fn store(path: impl Into<PathBuf>) -> NativeStore {
     SqliteStore::new(native(path), random)
 }
 
+/// A store on a file, with somebody else's random bytes, without waiting for the disk.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn with_random(path: impl Into<PathBuf>, random: store_sdk::ids::Random) -> NativeStore {
+    SqliteStore::new(Native { keep: true, synchronous: "OFF", ..native(path) }, random)
+}
+
 /// A store on a file that breaks.
 pub fn broken(path: impl Into<PathBuf>, fault: Fault) -> NativeStore {
     SqliteStore::new(Native { fault: Some(fault), ..native(path) }, random)
