@@ -41,7 +41,7 @@ fn may_use(name: &str, kind: Option<Kind>) -> Option<&'static [&'static str]> {
         (_, Some(Kind::Store)) => &["channel-sdk", "store-sdk"],
         ("gateway" | "webhooks", _) => &["channel-sdk", "service-sdk", "signatures"],
         ("service-sdk", _) => &["channel-sdk", "signatures"],
-        ("api", _) => &["channel-sdk"],
+        ("api", _) => &["channel-sdk", "service-sdk"],
         ("channel-sdk" | "signatures" | "ventanilla-host", _) => &[],
         ("store-sdk", _) => &["channel-sdk"],
         ("testkit", _) => &["channel-sdk", "signatures", "store-sdk", "ventanilla-host"],
