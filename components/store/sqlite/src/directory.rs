@@ -3,6 +3,7 @@
 use channel_sdk::json;
 use channel_sdk::types::TenantProfile;
 use store_sdk::log::StoreError;
+use store_sdk::provider::profile_document;
 use store_sdk::rows::RowError;
 
 use crate::SqliteStore;
@@ -19,17 +20,10 @@ impl<C: Connect> SqliteStore<C> {
     }
 
     pub(crate) async fn write_profile(&self, profile: TenantProfile) -> Result<(), StoreError> {
-        let document = serde_json::Value::Object(json::profile(&profile));
-        match json::parse_profile(&document) {
-            Err(error) => return Err(StoreError::Invalid(format!("the profile can't be stored: {error}"))),
-            Ok(read) if read != profile => {
-                return Err(StoreError::Invalid("the profile has a value that can't be written as JSON".into()));
-            }
-            Ok(_) => {}
-        }
+        let document = profile_document(&profile)?;
         let sql =
             "INSERT INTO tenants (code, profile) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET profile = excluded.profile";
-        self.rows(sql, vec![profile.tenant.into(), document.to_string().into()]).await.map(drop)
+        self.rows(sql, vec![profile.tenant.into(), document.into()]).await.map(drop)
     }
 
     pub(crate) async fn tenant_codes(&self) -> Result<Vec<String>, StoreError> {

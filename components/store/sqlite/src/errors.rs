@@ -4,7 +4,8 @@
 //! <https://sqlite.org/rescode.html>) or the triggers' (`ventanilla:…`).
 
 use store_sdk::log::StoreError;
-use store_sdk::rows::RowError;
+use store_sdk::provider::refused;
+pub(crate) use store_sdk::provider::row_error;
 
 use crate::database::DatabaseError;
 
@@ -12,21 +13,8 @@ use crate::database::DatabaseError;
 pub(crate) fn store_error(error: &DatabaseError) -> StoreError {
     let said = error.0.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if says(&["ventanilla:replayed"]) {
-        return StoreError::Replayed;
-    }
-    if says(&["ventanilla:no-envelope"]) {
-        return StoreError::Invalid("no envelope of this tenant and connector has this id: check the id".into());
-    }
-    if says(&["ventanilla:no-join"]) {
-        return StoreError::Invalid(
-            "these contacts can't be joined: both must exist, differ, and not be joined into another one already; separate that first".into(),
-        );
-    }
-    if says(&["ventanilla:no-separation"]) {
-        return StoreError::Invalid(
-            "these contacts are not joined in this way: the other one must have been joined into this one".into(),
-        );
+    if let Some(refused) = refused(&said) {
+        return refused;
     }
     if says(&["constraint failed", "datatype mismatch", "string or blob too big", "malformed json"]) {
         return StoreError::Invalid(format!(
@@ -57,14 +45,6 @@ pub(crate) fn store_error(error: &DatabaseError) -> StoreError {
         "try again; if it stays so, look at the disk and at the host's log"
     };
     StoreError::Unavailable(format!("the database can't do it now ({}): {remedy}", error.0))
-}
-
-/// A row that can't be read.
-pub(crate) fn row_error(error: RowError) -> StoreError {
-    StoreError::Unavailable(format!(
-        "a row of the database can't be read ({}): has another program or a newer version written to it?",
-        error.0
-    ))
 }
 
 #[cfg(test)]

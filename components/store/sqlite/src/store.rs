@@ -10,6 +10,7 @@ use store_sdk::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Sett
 use store_sdk::ids::Random;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
+pub(crate) use store_sdk::provider::{cursor, limit, no_random};
 
 use crate::database::{Connect, Database as _, DatabaseError, Row, Value};
 use crate::errors::{row_error, store_error};
@@ -38,11 +39,6 @@ impl<C> SqliteStore<C> {
     }
 }
 
-/// No random bytes.
-pub(crate) fn no_random(error: String) -> StoreError {
-    StoreError::Unavailable(format!("no random bytes for an id ({error}): check the host"))
-}
-
 impl<C: Connect> SqliteStore<C> {
     /// Runs one statement; before the first one, completes the schema.
     pub(crate) async fn run(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
@@ -65,33 +61,9 @@ pub(crate) fn json(row: &Row, index: usize) -> Result<Json, StoreError> {
     serde_json::from_str(row.text(index).unwrap_or("null")).map_err(|error| row_error(error.into()))
 }
 
-/// The number a cursor stands for.
-pub(crate) fn cursor(page: &Page) -> Result<Option<i64>, StoreError> {
-    match &page.after {
-        None => Ok(None),
-        Some(cursor) => match cursor.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(StoreError::Invalid("the cursor is not one of ours: use `next` of the answer before".into())),
-        },
-    }
-}
-
-/// How many are wanted.
-pub(crate) fn limit(page: &Page) -> Result<i64, StoreError> {
-    match page.limit {
-        1..=500 => Ok(i64::from(page.limit)),
-        other => Err(StoreError::Invalid(format!("the limit is {other}: it must be 1 to 500"))),
-    }
-}
-
 /// Cuts the row too many that was asked for, and says where the next page begins: `cursor` reads it from a page's last row.
 pub(crate) fn cut(rows: &mut Vec<Row>, limit: i64, cursor: usize) -> Option<String> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if rows.len() <= limit {
-        return None;
-    }
-    rows.truncate(limit);
-    rows.last().and_then(|row| row.integer(cursor)).map(|number| number.to_string())
+    store_sdk::provider::cut(rows, limit, |row| row.integer(cursor))
 }
 
 impl<C: Connect> Store for SqliteStore<C> {
