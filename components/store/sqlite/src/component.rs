@@ -8,15 +8,18 @@ use crate::database::{Connect, Database, DatabaseError, Row, Value};
 /// The database named `default`.
 pub(crate) struct Default;
 
-impl Connect for Default {
-    type Connection = sqlite::Connection;
+/// A connection to it.
+pub(crate) struct Connection(sqlite::Connection);
 
-    async fn open(&self) -> Result<Self::Connection, DatabaseError> {
-        sqlite::Connection::open_default().await.map_err(error)
+impl Connect for Default {
+    type Connection = Connection;
+
+    async fn open(&self) -> Result<Connection, DatabaseError> {
+        sqlite::Connection::open_default().await.map(Connection).map_err(error)
     }
 }
 
-impl Database for sqlite::Connection {
+impl Database for Connection {
     async fn execute(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
         let parameters = parameters.into_iter().map(|value| match value {
             Value::Null => sqlite::Value::Null,
@@ -25,7 +28,7 @@ impl Database for sqlite::Connection {
             Value::Text(text) => sqlite::Value::Text(text),
             Value::Blob(bytes) => sqlite::Value::Blob(bytes),
         });
-        let answer = sqlite::Connection::execute(self, sql, parameters).await.map_err(error)?;
+        let answer = self.0.execute(sql, parameters).await.map_err(error)?;
         // All rows at once: on Spin an unread stream blocks the next statement of the connection.
         let rows = answer.collect().await.map_err(error)?;
         let row = |row: sqlite::RowResult| {
