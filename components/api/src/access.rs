@@ -5,6 +5,7 @@
 
 use crate::answer::{self, Problem};
 use crate::routes::Access;
+use service_sdk::access::bearer;
 use service_sdk::tokens::{OPERATOR, Scope, Standing, Tokens};
 
 /// What the token given opens.
@@ -50,13 +51,6 @@ pub(crate) fn check(
         (Standing::Expired, _) => Err(answer::expired()),
         (Standing::Unknown, _) => Err(answer::unauthorized(given.is_some())),
     }
-}
-
-/// The token of an `Authorization: Bearer` header. The scheme's case does not matter (RFC 9110 §11.1).
-fn bearer(header: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = header.split_at_checked(7)?;
-    let token = rest.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! What is public goes to the connector, what is secret stays here, and what is not declared goes nowhere: an undeclared
 //! name may be a misspelt secret. Whatever is wrong is told by name, never by value.
 
+use std::cell::RefCell;
+
 use channel_sdk::types::{Context, Descriptor, Setting, SettingSpec, TenantProfile};
 use serde_json::{Map, Value};
 use service_sdk::spelling::{nearest, printable};
@@ -43,22 +45,43 @@ pub(crate) struct Status {
 /// A tenant's part of the variable, not yet checked.
 pub(crate) struct Entry(Map<String, Value>);
 
+/// The variable as it was last understood. It is configuration, not a request's: on a platform of a thousand tenants reading it anew
+/// for every call would cost more than the call.
+#[derive(Default)]
+struct Book {
+    text: String,
+    tenants: Map<String, Value>,
+}
+
+thread_local! {
+    static BOOK: RefCell<Book> = RefCell::default();
+}
+
 /// Finds a tenant's part.
 pub(crate) fn entry(variable: &str, tenant: &str) -> Result<Entry, Problem> {
-    let faulty = |what: &str| {
-        Err(Problem::Faulty(format!("the connector's settings variable {what}; expected {{\"<tenant>\": {{…}}}}")))
-    };
+    BOOK.with_borrow_mut(|book| {
+        if book.text != variable || variable.is_empty() {
+            *book = Book { tenants: read(variable)?, text: variable.to_owned() };
+        }
+        match book.tenants.get(tenant) {
+            None => Err(Problem::UnknownTenant),
+            Some(Value::Object(entry)) => Ok(Entry(entry.clone())),
+            Some(_) => Err(faulty("has something else than a JSON object for this tenant")),
+        }
+    })
+}
+
+fn read(variable: &str) -> Result<Map<String, Value>, Problem> {
     // The parser's own message quotes no content, but its position helps nobody without the text, so it is left out.
-    let mut all = match serde_json::from_str(variable) {
-        Ok(Value::Object(all)) => all,
-        Ok(_) => return faulty("is not a JSON object"),
-        Err(error) => return faulty(&format!("is not JSON (line {}, column {})", error.line(), error.column())),
-    };
-    match all.remove(tenant) {
-        None => Err(Problem::UnknownTenant),
-        Some(Value::Object(entry)) => Ok(Entry(entry)),
-        Some(_) => faulty("has something else than a JSON object for this tenant"),
+    match serde_json::from_str(variable) {
+        Ok(Value::Object(all)) => Ok(all),
+        Ok(_) => Err(faulty("is not a JSON object")),
+        Err(error) => Err(faulty(&format!("is not JSON (line {}, column {})", error.line(), error.column()))),
     }
+}
+
+fn faulty(what: &str) -> Problem {
+    Problem::Faulty(format!("the connector's settings variable {what}; expected {{\"<tenant>\": {{…}}}}"))
 }
 
 /// Every tenant that has settings, in the order of their names.
@@ -264,6 +287,18 @@ mod tests {
             Err(other) => panic!("{other:?}"),
             Ok(_) => panic!("accepted"),
         }
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_variable_is_forgotten_when_it_changes() {
+        let variable = |region: &str| format!(r#"{{"madrid": {{"public_url": "{URL}", "region": "{region}"}}}}"#);
+        let region = |json: &str| entry(json, "madrid").map(|entry| entry.0.get("region").cloned());
+        assert_eq!(region(&variable("eu")), Ok(Some("eu".into())));
+        assert_eq!(region(&variable("eu")), Ok(Some("eu".into())));
+        assert!(matches!(region("{"), Err(Problem::Faulty(_))));
+        assert!(matches!(region(""), Err(Problem::Faulty(_))));
+        assert_eq!(region(&variable("us")), Ok(Some("us".into())));
+        assert_eq!(region("{}"), Err(Problem::UnknownTenant));
     }
 
     #[test]

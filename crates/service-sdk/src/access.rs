@@ -63,8 +63,8 @@ fn bearer_of(headers: &[Header]) -> Option<&[u8]> {
     bearer(&claim.value)
 }
 
-/// RFC 6750 §2.1; the scheme's case does not matter (RFC 9110 §11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
+pub fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
 }
