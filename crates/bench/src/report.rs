@@ -104,9 +104,10 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
     }
     writeln!(
         page,
-        "\nBehind the Node program because our one statement derives everything (duplicates, threads, contacts, tasks, receipts) from a \
-         JSON document in nested triggers, about half a millisecond of SQLite per call, where that program writes a smaller schema with \
-         statements of its own; the native program with our SQL is as far behind it. The memory of Spin is that of its first process alone."
+        "\nWhy not twice the Node program: compare the native program with it, which has our SQL and no sandbox. An intake here writes \
+         more (ledger, handles, contacts with names, lists in several orders, the whole event) and answers from what it wrote; what our host \
+         then loses to the native program is the sandbox: HTTP in WebAssembly, and request and profile copied into the connector three \
+         times. The memory of Spin is that of its first process alone."
     )?;
     writeln!(
         page,

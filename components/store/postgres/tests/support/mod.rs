@@ -1,6 +1,6 @@
 //! The store natively, over tokio-postgres: a database of its own for every test, a pool of connections as hosts have one.
 
-#![allow(dead_code, reason = "each test program uses some of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses some of this")]
 
 pub mod server;
 

@@ -1,5 +1,7 @@
 //! The store natively, over rusqlite.
 
+#![allow(unreachable_pub, reason = "each test program uses some of this")]
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
