@@ -82,8 +82,10 @@ fn defines(text: &str, name: &str) -> bool {
 }
 
 /// What may outlive a request, with the reason.
-const KEPT: [(&str, &str); 1] =
-    [("components/gateway/src/wasi.rs", "what the connector and the settings say, which is the same for all")];
+const KEPT: [(&str, &str); 2] = [
+    ("components/gateway/src/settings.rs", "the operator's settings as they were last understood"),
+    ("components/gateway/src/wasi.rs", "what the connector and the settings say, which is the same for all"),
+];
 
 /// Types that change behind a shared reference.
 const CHANGING: [&str; 8] = ["Atomic", "Cell<", "Lazy", "Mutex", "OnceCell", "OnceLock", "RwLock", "UnsafeCell"];
