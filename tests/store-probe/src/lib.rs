@@ -1,7 +1,7 @@
 //! A component for tests alone: it hands every function of the store it is composed with to whoever asks over HTTP, so that the
 //! store suite runs against the very file that is deployed, in our host and on Spin.
 //!
-//! `POST /{interface}/{function}` with a JSON array of the arguments answers with what the function gives, in serde's shape of the
+//! `POST /{interface}/{function}` with a JSON array of the arguments (`null` where there are none) answers with what the function gives, in serde's shape of the
 //! bindings: `{"Ok": …}` or `{"Err": …}` where it is a result.
 
 #![cfg(target_family = "wasm")]
@@ -36,17 +36,12 @@ macro_rules! functions {
     ($name:expr, $arguments:expr; $($interface:ident: $($function:ident($($argument:ident),*))+;)+) => {
         match $name {
             $($(concat!(stringify!($interface), "/", stringify!($function)) => {
-                let ($($argument,)*) = serde_json::from_slice(tuple($arguments))?;
+                let ($($argument,)*) = serde_json::from_slice($arguments)?;
                 serde_json::to_value($interface::$function($($argument),*).await)
             })+)+
             other => Ok(Value::from(format!("the probe has no function {other}"))),
         }
     };
-}
-
-/// `()` is `null` in JSON, not `[]`.
-fn tuple(arguments: &[u8]) -> &[u8] {
-    if arguments == b"[]" { b"null" } else { arguments }
 }
 
 async fn call(name: &str, arguments: &[u8]) -> Result<Value, serde_json::Error> {
