@@ -1,9 +1,12 @@
 //! What the providers say and check alike: cursors, limits, references, errors.
 
-use channel_sdk::types::TenantProfile;
+use channel_sdk::types::{Event, TenantProfile};
 use channel_sdk::{json, reference};
 
-use crate::log::{Page, StoreError};
+use crate::database::DatabaseError;
+use crate::ids::Random;
+use crate::intake::{self, Intake, IntakeError};
+use crate::log::{Disposition, Envelope, Page, StoreError};
 use crate::rows::RowError;
 
 /// The number a cursor stands for.
@@ -67,6 +70,35 @@ pub fn author(name: &str) -> Result<String, StoreError> {
         return Err(StoreError::Invalid("who does it must be named: the author is empty".into()));
     }
     Ok(crate::text::escape(name))
+}
+
+/// Fresh references drawn when all candidates are taken.
+const DRAWS: usize = 5;
+
+/// Makes an intake and has it written, with other references as long as all of its candidates are taken.
+///
+/// # Errors
+///
+/// Of the intake, or what `means` makes of the database's.
+pub async fn take_in<T>(
+    envelope: &Envelope,
+    disposition: &Disposition,
+    events: &[Event],
+    random: Random,
+    means: fn(&DatabaseError) -> StoreError,
+    write: impl AsyncFn(Intake) -> Result<T, DatabaseError>,
+) -> Result<T, StoreError> {
+    for _ in 0..DRAWS {
+        let intake = intake::intake(envelope.clone(), disposition, events, random).map_err(|error| match error {
+            IntakeError::Invalid(why) => StoreError::Invalid(why),
+            IntakeError::Random(why) => no_random(why),
+        })?;
+        match write(intake).await {
+            Err(error) if error.0.contains("ventanilla:no-reference") => {}
+            written => return written.map_err(|error| means(&error)),
+        }
+    }
+    Err(StoreError::Unavailable("no free case reference was found: try again".into()))
 }
 
 /// No random bytes.

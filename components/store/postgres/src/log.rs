@@ -3,9 +3,9 @@
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
 use store_sdk::database::{Connect, Row, Value};
-use store_sdk::intake::{self, IntakeError};
+use store_sdk::intake::Intake;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
-use store_sdk::provider::{cursor, cut, limit, no_random, row_error};
+use store_sdk::provider::{cursor, cut, limit, row_error, take_in};
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::storable_json;
 
@@ -14,9 +14,6 @@ use crate::errors::store_error;
 use crate::migrate;
 use crate::store::{given, json, maybe, text};
 
-/// Fresh references drawn when all candidates are taken.
-const DRAWS: usize = 5;
-
 impl<C: Connect> PostgresStore<C> {
     pub(crate) async fn take_in(
         &self,
@@ -24,24 +21,13 @@ impl<C: Connect> PostgresStore<C> {
         disposition: &Disposition,
         events: &[Event],
     ) -> Result<Json, StoreError> {
-        let mut drawn = 1;
-        loop {
-            let intake =
-                intake::intake(envelope.clone(), disposition, events, self.random()).map_err(|error| match error {
-                    IntakeError::Invalid(why) => StoreError::Invalid(why),
-                    IntakeError::Random(why) => no_random(why),
-                })?;
+        let tenant = given(&envelope.tenant);
+        let write = async |intake: Intake| {
             let document = Value::Text(storable_json(&intake.document()).into_owned());
-            let parameters = vec![given(&envelope.tenant), document, Value::Blob(intake.body)];
-            match self.try_call("intake_1", parameters).await {
-                Ok(row) => return json(&row, 0),
-                Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
-                Err(error) if error.0.contains("ventanilla:no-reference") => {
-                    return Err(StoreError::Unavailable("no free case reference was found: try again".into()));
-                }
-                Err(error) => return Err(store_error(&error)),
-            }
-        }
+            self.try_call("intake_1", vec![tenant.clone(), document, Value::Blob(intake.body)]).await
+        };
+        let row = take_in(&envelope, disposition, events, self.random(), store_error, write).await?;
+        json(&row, 0)
     }
 
     pub(crate) async fn take_in_events(

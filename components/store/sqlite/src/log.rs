@@ -2,15 +2,16 @@
 
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
-use store_sdk::intake::{self, Intake, IntakeError};
+use store_sdk::intake::Intake;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total};
+use store_sdk::provider::take_in;
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::unescape;
 
 use crate::SqliteStore;
 use crate::database::{Connect, Row, Value};
 use crate::errors::{row_error, store_error};
-use crate::store::{self, cut, limit, no_random};
+use crate::store::{self, cut, limit};
 
 /// Writes everything and answers with the envelope's id and the receipts, all in one statement.
 const INTAKE: &str =
@@ -55,9 +56,6 @@ fn parameters(intake: Intake) -> Vec<Value> {
     ]
 }
 
-/// Fresh references drawn when all candidates are taken.
-const DRAWS: usize = 5;
-
 impl<C: Connect> SqliteStore<C> {
     pub(crate) async fn take_in(
         &self,
@@ -65,22 +63,9 @@ impl<C: Connect> SqliteStore<C> {
         disposition: &Disposition,
         events: &[Event],
     ) -> Result<Json, StoreError> {
-        let mut drawn = 1;
-        loop {
-            let intake =
-                intake::intake(envelope.clone(), disposition, events, self.random()).map_err(|error| match error {
-                    IntakeError::Invalid(why) => StoreError::Invalid(why),
-                    IntakeError::Random(why) => no_random(why),
-                })?;
-            match self.run(INTAKE, parameters(intake)).await {
-                Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
-                Err(error) if error.0.contains("ventanilla:no-reference") && drawn < DRAWS => drawn += 1,
-                Err(error) if error.0.contains("ventanilla:no-reference") => {
-                    return Err(StoreError::Unavailable("no free case reference was found: try again".into()));
-                }
-                Err(error) => return Err(store_error(&error)),
-            }
-        }
+        let write = async |intake| self.run(INTAKE, parameters(intake)).await;
+        let rows = take_in(&envelope, disposition, events, self.random(), store_error, write).await?;
+        store::json(rows.first().unwrap_or(&Row::default()), 0)
     }
 
     pub(crate) async fn take_in_events(
