@@ -9,13 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, server  # noqa: E402
+from support import checks, peer_server, peers, server  # noqa: E402
 
 FEDIFY = "1.10.12"
 BOVINE = "0.5.19"
@@ -120,9 +119,8 @@ class World:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def put(self, url, document, kind=ACTIVITY, status=200, headers=None):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()

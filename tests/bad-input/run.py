@@ -1,13 +1,10 @@
 """Bad input, named: each gives the right status and a message with a remedy, loses nothing, and the server still serves."""
 
-import json
 import os
-import re
 import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import xml.dom.minidom

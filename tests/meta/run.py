@@ -8,13 +8,12 @@ import json
 import logging
 import os
 import sys
-import threading
 import time
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, server  # noqa: E402
+from support import checks, peer_server, peers, server  # noqa: E402
 
 peers.inside_python({"pywa": "4.5.0"})
 
@@ -57,9 +56,8 @@ class World:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Pywa:

@@ -14,7 +14,7 @@ import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http, peers, server  # noqa: E402
+from support import checks, peers, server  # noqa: E402
 
 peers.inside_python(peers.OPEN311_PYPI)
 

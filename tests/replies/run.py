@@ -13,7 +13,7 @@ import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, server, twilio  # noqa: E402
+from support import checks, peer_server, peers, server, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -74,10 +74,8 @@ class Provider:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.handle_error = lambda *_: None  # Servers are killed on purpose.
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def of(self, piece):
         return [one for one in list(self.asked) if piece in one[3].decode("utf-8", "replace") or piece in urllib.parse.unquote_plus(one[3].decode("utf-8", "replace"))]

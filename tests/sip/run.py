@@ -6,12 +6,12 @@ stub that plays Ventanilla, which proves the proxy's configuration alone and can
 story of an address where nobody listens. Words as arguments choose stories. Prints one JSON line per story; fails if one fails or
 none ran. Needs what debian.txt lists.
 """
-import argparse, json, os, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json, os, pathlib, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+from http.server import BaseHTTPRequestHandler
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import server  # noqa: E402
+from support import peer_server, server  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -57,8 +57,7 @@ class Stub:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/telephony/sip/demo"
 
     def stop(self):

@@ -14,7 +14,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http as client, peers, server  # noqa: E402
+from support import checks, http as client, peer_server, peers, server  # noqa: E402
 
 peers.inside_python({"aiogram": "3.31.0", "python-telegram-bot": "22.8", "tornado": "6.5.2"})
 
@@ -65,9 +65,8 @@ class Forward:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 class Reader:

@@ -4,12 +4,11 @@ import http.server
 import json
 import os
 import sys
-import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, server, twilio  # noqa: E402
+from support import checks, peer_server, peers, server, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -48,9 +47,8 @@ class World:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = peer_server.start(Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 def running():

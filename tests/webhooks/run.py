@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, postgres, server, spin, twilio  # noqa: E402
+from support import checks, peer_server, peers, postgres, server, spin, twilio  # noqa: E402
 
 PYPI = {"twilio": peers.TWILIO_PYPI, "standardwebhooks": "1.0.1", "cloudevents": "1.12.0"}
 NPM = {"standardwebhooks": "1.0.0", "cloudevents": "10.0.0"}
@@ -67,15 +67,9 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        class Server(http.server.ThreadingHTTPServer):
-            request_queue_size = 128
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", self.port), Handler)
-        self.server.handle_error = lambda *_: None
+        self.server = peer_server.start(Handler, self.port)
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/in"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self):
         self.server.shutdown()

@@ -9,6 +9,7 @@ mod fuzz;
 mod layout;
 mod peers;
 mod progress;
+mod recap;
 mod run;
 mod test;
 mod tidy;

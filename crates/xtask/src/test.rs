@@ -1,12 +1,14 @@
 //! `cargo xtask test`: everything the CI runs, in one go, counted.
 
 use crate::components::{self, cargo};
+use crate::recap::Recap;
 use crate::{layout, peers, run, tidy};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// What is tested.
 #[derive(clap::Args)]
@@ -19,16 +21,26 @@ pub(crate) struct Options {
 }
 
 /// Tests counted.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     passed: u64,
     failed: u64,
+    /// What the failed ones said.
+    told: String,
 }
 
 impl Tally {
     fn add(&mut self, other: Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.told.push_str(&other.told);
+    }
+
+    /// One failure, said now and at the end.
+    fn fail(&mut self, why: &str) {
+        eprintln!("{why}");
+        self.failed += 1;
+        self.told.push_str(&format!("{why}\n"));
     }
 
     /// One step that succeeded or not.
@@ -36,8 +48,7 @@ impl Tally {
         match result {
             Ok(()) => self.passed += 1,
             Err(error) => {
-                eprintln!("FAIL {name}: {error:#}");
-                self.failed += 1;
+                self.fail(&format!("FAIL {name}: {error:#}"));
                 return false;
             }
         }
@@ -47,20 +58,20 @@ impl Tally {
 
 /// Runs everything. The last line on standard output is `N passed, N failed`; zero tests are a failure.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let since = Instant::now();
+    since_start();
     let mut tally = Tally::default();
     let result = all(options, &mut tally);
     if let Err(error) = &result {
-        eprintln!("error: {error:#}");
-        tally.failed += 1;
+        tally.fail(&format!("error: {error:#}"));
     }
-    eprintln!("==> tests took {} s", since.elapsed().as_secs());
+    eprintln!("==> tests took {} s", since_start().as_secs());
     if tally.passed + tally.failed == 0 {
         eprintln!(
             "error: no test was run{}",
             options.filter.as_ref().map(|f| format!(": nothing is named {f}")).unwrap_or_default()
         );
     }
+    eprint!("{}", tally.told);
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 && tally.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -76,7 +87,8 @@ fn all(options: &Options, tally: &mut Tally) -> Result<()> {
     if options.filter.is_none() && !on_spin {
         eprintln!("==> tidy");
         let outcome = tidy::check();
-        tally.add(Tally { passed: outcome.passed, failed: outcome.failed });
+        let told = outcome.violations.iter().map(|line| format!("{line}\n")).collect();
+        tally.add(Tally { passed: outcome.passed, failed: outcome.failed, told });
         tally.step("format", format());
     }
     if !tally.step("components", components::build()) || !tally.step("program", run::build_program()) {
@@ -132,11 +144,11 @@ fn black_box(options: &Options, spin: Option<&Path>) -> Result<Tally> {
         let name = format!("tests/{}", layout::name_of(folder));
         let mut command = hook(folder, options, spin);
         let (found, success) = counted(&mut command, &name, summary)?;
-        tally.add(found);
         let nothing = found == Tally::default();
-        if nothing && options.filter.is_none() || !success && !nothing && found.failed == 0 {
-            eprintln!("FAIL {name}: it ended badly or ran no test");
-            tally.failed += 1;
+        let badly = nothing && options.filter.is_none() || !success && !nothing && found.failed == 0;
+        tally.add(found);
+        if badly {
+            tally.fail(&format!("FAIL {name}: it ended badly or ran no test"));
         }
     }
     Ok(tally)
@@ -169,23 +181,32 @@ fn hook(folder: &Path, options: &Options, spin: Option<&Path>) -> Command {
 
 /// Runs a program, shows what it prints, and counts with `read` what its lines say.
 fn counted(command: &mut Command, name: &str, read: fn(&str) -> Option<Tally>) -> Result<(Tally, bool)> {
-    eprintln!("==> {name}");
+    eprintln!("==> {name} ({} s since the start)", since_start().as_secs());
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
     let mut tally = Tally::default();
+    let mut recap = Recap::default();
     let output = child.stdout.take().context("no output")?;
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         // Standard output is kept for our own last line.
         eprintln!("{line}");
+        recap.read(&line);
         if let Some(found) = read(&line) {
             tally.add(found);
         }
     }
+    tally.told = recap.text(name).unwrap_or_default();
     Ok((tally, child.wait()?.success()))
+}
+
+/// How long this program runs.
+fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// `test result: ok. 30 passed; 0 failed; 0 ignored; …`
@@ -193,7 +214,7 @@ fn rust_result(line: &str) -> Option<Tally> {
     let rest = line.strip_prefix("test result: ")?;
     let (_, rest) = rest.split_once(". ")?;
     let count = |word: &str| rest.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
-    Some(Tally { passed: count(" passed")?, failed: count(" failed")? })
+    Some(Tally { passed: count(" passed")?, failed: count(" failed")?, ..Tally::default() })
 }
 
 /// `3 passed, 0 failed`, possibly with more after it; or one line of JSON per story, with `ok`.
@@ -201,11 +222,11 @@ fn summary(line: &str) -> Option<Tally> {
     if let Some(story) = serde_json::from_str::<serde_json::Value>(line).ok().filter(|line| line.get("story").is_some())
     {
         let ok = story.get("ok") == Some(&serde_json::Value::Bool(true));
-        return Some(Tally { passed: u64::from(ok), failed: u64::from(!ok) });
+        return Some(Tally { passed: u64::from(ok), failed: u64::from(!ok), ..Tally::default() });
     }
     let (passed, rest) = line.split_once(" passed, ")?;
     let (failed, _) = rest.split_once(" failed")?;
-    Some(Tally { passed: passed.trim().parse().ok()?, failed: failed.parse().ok()? })
+    Some(Tally { passed: passed.trim().parse().ok()?, failed: failed.parse().ok()?, ..Tally::default() })
 }
 
 #[cfg(test)]
@@ -215,13 +236,13 @@ mod tests {
     #[test]
     fn results_of_cargo_and_of_our_own_tests_are_counted() {
         let line = "test result: FAILED. 30 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
-        assert_eq!(rust_result(line), Some(Tally { passed: 30, failed: 2 }));
+        assert_eq!(rust_result(line).map(|t| (t.passed, t.failed)), Some((30, 2)));
         assert_eq!(rust_result("test a ... ok"), None);
-        assert_eq!(summary("12 passed, 3 failed"), Some(Tally { passed: 12, failed: 3 }));
-        assert_eq!(summary("12 passed, 3 failed, 1 skipped"), Some(Tally { passed: 12, failed: 3 }));
+        assert_eq!(summary("12 passed, 3 failed").map(|t| (t.passed, t.failed)), Some((12, 3)));
+        assert_eq!(summary("12 passed, 3 failed, 1 skipped").map(|t| (t.passed, t.failed)), Some((12, 3)));
         assert_eq!(summary("all passed, none failed"), None);
-        assert_eq!(summary(r#"{"story": "busy", "ok": true}"#), Some(Tally { passed: 1, failed: 0 }));
-        assert_eq!(summary(r#"{"story": "busy"}"#), Some(Tally { passed: 0, failed: 1 }));
+        assert_eq!(summary(r#"{"story": "busy", "ok": true}"#).map(|t| (t.passed, t.failed)), Some((1, 0)));
+        assert_eq!(summary(r#"{"story": "busy"}"#).map(|t| (t.passed, t.failed)), Some((0, 1)));
     }
 
     #[test]
@@ -229,6 +250,6 @@ mod tests {
         let mut tally = Tally::default();
         assert!(tally.step("a", Ok(())));
         assert!(!tally.step("b", Err(anyhow::anyhow!("why"))));
-        assert_eq!(tally, Tally { passed: 1, failed: 1 });
+        assert_eq!(tally, Tally { passed: 1, failed: 1, told: "FAIL b: why\n".into() });
     }
 }

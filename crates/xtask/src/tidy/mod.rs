@@ -30,6 +30,8 @@ const CHECKS: &[Check] = &[
 pub(crate) struct Outcome {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    /// As they were printed.
+    pub(crate) violations: Vec<String>,
 }
 
 /// Runs every check and says what it found.
@@ -43,9 +45,10 @@ pub(crate) fn check() -> Outcome {
             continue;
         }
         outcome.failed += 1;
-        eprintln!("FAIL {name}");
-        for violation in violations {
-            eprintln!("     {violation}");
+        let lines = std::iter::once(format!("FAIL {name}"));
+        for line in lines.chain(violations.iter().map(|violation| format!("     {violation}"))) {
+            eprintln!("{line}");
+            outcome.violations.push(line);
         }
     }
     outcome
