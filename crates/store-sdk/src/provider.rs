@@ -75,30 +75,42 @@ pub fn author(name: &str) -> Result<String, StoreError> {
 /// Fresh references drawn when all candidates are taken.
 const DRAWS: usize = 5;
 
-/// Makes an intake and has it written, with other references as long as all of its candidates are taken.
-///
-/// # Errors
-///
-/// Of the intake, or what `means` makes of the database's.
-pub async fn take_in<T>(
-    envelope: &Envelope,
-    disposition: &Disposition,
-    events: &[Event],
-    random: Random,
-    means: fn(&DatabaseError) -> StoreError,
-    write: impl AsyncFn(Intake) -> Result<T, DatabaseError>,
-) -> Result<T, StoreError> {
-    for _ in 0..DRAWS {
-        let intake = intake::intake(envelope.clone(), disposition, events, random).map_err(|error| match error {
+/// The tries of one intake: each with other references, as long as all of its candidates are taken.
+#[derive(Default)]
+pub struct Draws(usize);
+
+impl Draws {
+    /// The intake of the next try.
+    ///
+    /// # Errors
+    ///
+    /// Of the intake.
+    pub fn intake(
+        &mut self,
+        envelope: &Envelope,
+        disposition: &Disposition,
+        events: &[Event],
+        random: Random,
+    ) -> Result<Intake, StoreError> {
+        self.0 += 1;
+        intake::intake(envelope.clone(), disposition, events, random).map_err(|error| match error {
             IntakeError::Invalid(why) => StoreError::Invalid(why),
             IntakeError::Random(why) => no_random(why),
-        })?;
-        match write(intake).await {
-            Err(error) if error.0.contains("ventanilla:no-reference") => {}
-            written => return written.map_err(|error| means(&error)),
+        })
+    }
+
+    /// Whether to try again after this error of the database; if not, what `means` makes of it.
+    ///
+    /// # Errors
+    ///
+    /// It is another error, or the last try.
+    pub fn again(&self, error: &DatabaseError, means: fn(&DatabaseError) -> StoreError) -> Result<(), StoreError> {
+        match error.0.contains("ventanilla:no-reference") {
+            false => Err(means(error)),
+            true if self.0 < DRAWS => Ok(()),
+            true => Err(StoreError::Unavailable("no free case reference was found: try again".into())),
         }
     }
-    Err(StoreError::Unavailable("no free case reference was found: try again".into()))
 }
 
 /// No random bytes.

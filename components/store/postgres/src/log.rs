@@ -3,9 +3,8 @@
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
 use store_sdk::database::{Connect, Row, Value};
-use store_sdk::intake::Intake;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
-use store_sdk::provider::{cursor, cut, limit, row_error, take_in};
+use store_sdk::provider::{Draws, cursor, cut, limit, row_error};
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::storable_json;
 
@@ -22,12 +21,15 @@ impl<C: Connect> PostgresStore<C> {
         events: &[Event],
     ) -> Result<Json, StoreError> {
         let tenant = given(&envelope.tenant);
-        let write = async |intake: Intake| {
+        let mut draws = Draws::default();
+        loop {
+            let intake = draws.intake(&envelope, disposition, events, self.random())?;
             let document = Value::Text(storable_json(&intake.document()).into_owned());
-            self.try_call("intake_1", vec![tenant.clone(), document, Value::Blob(intake.body)]).await
-        };
-        let row = take_in(&envelope, disposition, events, self.random(), store_error, write).await?;
-        json(&row, 0)
+            match self.try_call("intake_1", vec![tenant.clone(), document, Value::Blob(intake.body)]).await {
+                Ok(row) => return json(&row, 0),
+                Err(error) => draws.again(&error, store_error)?,
+            }
+        }
     }
 
     pub(crate) async fn take_in_events(

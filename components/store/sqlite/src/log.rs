@@ -4,7 +4,7 @@ use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
 use store_sdk::intake::Intake;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total};
-use store_sdk::provider::take_in;
+use store_sdk::provider::Draws;
 use store_sdk::rows::{self, RowError};
 use store_sdk::text::unescape;
 
@@ -63,9 +63,14 @@ impl<C: Connect> SqliteStore<C> {
         disposition: &Disposition,
         events: &[Event],
     ) -> Result<Json, StoreError> {
-        let write = async |intake| self.run(INTAKE, parameters(intake)).await;
-        let rows = take_in(&envelope, disposition, events, self.random(), store_error, write).await?;
-        store::json(rows.first().unwrap_or(&Row::default()), 0)
+        let mut draws = Draws::default();
+        loop {
+            let intake = draws.intake(&envelope, disposition, events, self.random())?;
+            match self.run(INTAKE, parameters(intake)).await {
+                Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
+                Err(error) => draws.again(&error, store_error)?,
+            }
+        }
     }
 
     pub(crate) async fn take_in_events(
