@@ -57,7 +57,8 @@ fn fingerprint(request: &Request) -> String {
 /// Threading is a privacy decision: an empty key matches nothing, and only our own token is believed.
 fn thread(event: &mut Event, settings: &Settings) -> bool {
     match &mut event.threading {
-        Threading::Detached => true,
+        // What is no reference finds nothing; the store looks.
+        Threading::Detached | Threading::PublicCase(_) => true,
         Threading::Key(key) | Threading::Existing(key) => {
             if key.len() > MAX_KEY {
                 *key = format!("sha256:{}", signatures::encoding::to_hex(&signatures::digest::sha256(key.as_bytes())));
@@ -224,6 +225,7 @@ fn tidy(event: &mut Event) -> Changes {
     match threading {
         Threading::Detached => {}
         Threading::Key(key) | Threading::Existing(key) => changes.text(key, MAX_TEXT),
+        Threading::PublicCase(reference) => changes.text(reference, MAX_KEY),
         Threading::Correspondence(by) | Threading::ExistingCorrespondence(by) => changes.correspondence(by),
     }
     // Not a number is not a value: JSON has no word for it.

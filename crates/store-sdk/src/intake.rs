@@ -50,6 +50,12 @@ impl Intake {
         if let [event] = self.events.as_slice() { event.get("key")?.as_str() } else { None }
     }
 
+    /// Whether one of its events would join a public case: then the database gives each that has a `public_case` a `token` of it, in
+    /// the same statement and if there is such a case that is public, before anything else looks at them.
+    pub fn seeks_a_public_case(&self) -> bool {
+        self.events.iter().any(|event| event.get(PUBLIC_CASE).is_some())
+    }
+
     /// Whether one of its events ends a call.
     pub fn ended(&self) -> bool {
         self.events.iter().any(|event| event.get("missed").is_some())
@@ -96,6 +102,9 @@ pub fn binding(envelope: &Envelope) -> String {
 /// Members of a stored event that keep the order of its pairs, where it is not the alphabet's.
 pub(crate) const FIELDS: &str = "fields_in_order";
 pub(crate) const ATTRIBUTES: &str = "attributes_in_order";
+
+/// The member of an entry with the reference of the public case it would join: see [`Intake::seeks_a_public_case`].
+const PUBLIC_CASE: &str = "public_case";
 
 /// Makes an intake.
 ///
@@ -166,7 +175,13 @@ pub fn settles(event: &Event) -> bool {
 pub fn wakes(event: &Event) -> bool {
     let content =
         [Kind::Message, Kind::Mention, Kind::Callback, Kind::Request, Kind::CallRecording].contains(&event.kind);
-    content && !event.flags.iter().any(|flag| flag == "echo")
+    content && !adds_to_a_public_case(event) && !event.flags.iter().any(|flag| flag == "echo")
+}
+
+/// Whether it is from somebody who need not have to do with its case: a person writes about what everybody can see. It changes nothing of
+/// the case, and nobody takes part in one by it.
+fn adds_to_a_public_case(event: &Event) -> bool {
+    matches!(event.threading, Threading::PublicCase(_))
 }
 
 /// Whether a machine may answer it (RFC 3834 §2): somebody wrote to us alone, and nothing says that a machine wrote or that no
@@ -209,7 +224,8 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
         ));
     }
     let id = || ids::uuid_v7(received_at, random).map_err(IntakeError::Random);
-    let sender = sender(event);
+    let adds = adds_to_a_public_case(event);
+    let sender = sender(event).filter(|_| !adds);
     let mut out = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -228,6 +244,9 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
     let (thread, key, letters) = threading(&event.threading)?;
     put("thread", thread.into());
     put("thread_key", key.map(escape).into());
+    if let Threading::PublicCase(public) = &event.threading {
+        put(PUBLIC_CASE, reference::parse(public).ok().into());
+    }
     if let Some(letters) = letters {
         put("token", letters.token.as_deref().and_then(token).into());
         put(
@@ -238,12 +257,14 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
     put("refs", ids::references(random).map_err(IntakeError::Random)?.into());
     put("message_id", event.message_id.as_deref().filter(|id| identifies(id)).map(escape).into());
     put("call_id", event.call_id.as_deref().map(escape).into());
-    put("subject", event.subject.as_deref().map(escape).into());
-    put("department", event.department.as_deref().map(escape).into());
-    put("service_code", event.service_code.as_deref().map(escape).into());
+    for (name, text) in
+        [("subject", &event.subject), ("department", &event.department), ("service_code", &event.service_code)]
+    {
+        put(name, text.as_deref().filter(|_| !adds).map(escape).into());
+    }
     put("asks", event.asks_about.as_deref().and_then(|asked| reference::parse(asked).ok()).into());
     put("public", i32::from(event.public).into());
-    put("settles", i32::from(settles(event)).into());
+    put("settles", i32::from(settles(event) && !adds).into());
     put("wakes", i32::from(wakes(event)).into());
     if let Some(task) = event.task {
         put("task", json::task_name(task).into());
@@ -331,6 +352,8 @@ fn threading(threading: &Threading) -> Result<Thread<'_>, IntakeError> {
         }
         Threading::Correspondence(letters) => ("correspondence", None, Some(letters)),
         Threading::ExistingCorrespondence(letters) => ("existing_correspondence", None, Some(letters)),
+        // The database puts the reference where the token is, if there is a public case with it.
+        Threading::PublicCase(_) => ("existing_correspondence", None, None),
     })
 }
 

@@ -25,8 +25,10 @@ impl<C: Connect> PostgresStore<C> {
         loop {
             let intake = draws.intake(&envelope, disposition, events, self.random())?;
             let document = Value::Text(storable_json(&intake.document()).into_owned());
-            match self.try_call("intake_1", vec![tenant.clone(), document, Value::Blob(intake.body)]).await {
-                Ok(row) => return json(&row, 0),
+            let named = if intake.seeks_a_public_case() { "ventanilla.with_public_cases_1($1, $2)" } else { "$2" };
+            let sql = format!("CALL ventanilla.intake_1($1, {named}, $3, NULL)");
+            match self.run(&sql, vec![tenant.clone(), document, Value::Blob(intake.body)]).await {
+                Ok(rows) => return json(&rows.into_iter().next().unwrap_or_default(), 0),
                 Err(error) => draws.again(&error, store_error)?,
             }
         }

@@ -76,14 +76,10 @@ impl<C: Connect> PostgresStore<C> {
 
     /// Calls a procedure that writes and commits: its answer.
     pub(crate) async fn call(&self, procedure: &str, parameters: Vec<Value>) -> Result<Json, StoreError> {
-        self.try_call(procedure, parameters).await.map_err(|error| store_error(&error)).and_then(|row| json(&row, 0))
-    }
-
-    /// [`Self::call`] for callers that decide by the error.
-    pub(crate) async fn try_call(&self, procedure: &str, parameters: Vec<Value>) -> Result<Row, DatabaseError> {
         let comma = if parameters.is_empty() { "" } else { ", " };
         let sql = format!("CALL ventanilla.{procedure}({}{comma}NULL)", places(parameters.len()));
-        Ok(self.run(&sql, parameters).await?.into_iter().next().unwrap_or_default())
+        let rows = self.run(&sql, parameters).await.map_err(|error| store_error(&error))?;
+        json(&rows.into_iter().next().unwrap_or_default(), 0)
     }
 }
 

@@ -112,11 +112,12 @@ fn event(dice: &mut Dice, known: &Known) -> Event {
         token: dice.maybe(|dice| known.reference(dice)),
         message_ids: (0..dice.below(4)).map(|_| id(dice)).collect(),
     };
-    let threading = match dice.below(10) {
+    let threading = match dice.below(12) {
         0..4 => Threading::Key(thread(dice)),
         4..7 => Threading::Correspondence(letters(dice)),
         7 => Threading::Existing(thread(dice)),
         8 => Threading::ExistingCorrespondence(letters(dice)),
+        9..11 => Threading::PublicCase(known.reference(dice)),
         _ => Threading::Detached,
     };
     let flags = ["withheld", "echo", "answered", "bulk", "abandoned"];

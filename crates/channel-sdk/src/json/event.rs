@@ -102,6 +102,7 @@ pub fn intake(event: &Event) -> Map<String, Value> {
             Threading::ExistingCorrespondence(letters) => {
                 Some(json!({"existing_correspondence": correspondence(letters)}))
             }
+            Threading::PublicCase(reference) => Some(json!({"public_case": reference})),
         },
     );
     out.text("department", event.department.as_deref());
@@ -231,6 +232,8 @@ fn threading(path: String, value: &Value) -> Result<Threading, JsonError> {
         Threading::Correspondence(parse_correspondence(members.path("correspondence"), &value)?)
     } else if let Some(value) = members.take("existing_correspondence") {
         Threading::ExistingCorrespondence(parse_correspondence(members.path("existing_correspondence"), &value)?)
+    } else if let Some(reference) = members.string("public_case")? {
+        Threading::PublicCase(reference)
     } else {
         Threading::Detached
     };
@@ -440,6 +443,7 @@ mod tests {
             Threading::Key("k".into()),
             Threading::Existing("k".into()),
             Threading::ExistingCorrespondence(letters),
+            Threading::PublicCase("482-109-3726".into()),
         ] {
             let event = Event { threading, ..full() };
             assert_eq!(parse_event(&both(&event)), Ok(event));

@@ -65,7 +65,7 @@ impl Story {
 fn receipt(index: usize, event: &Event, now: i64) -> Receipt {
     let (has_case, opened) = match &event.threading {
         Threading::Detached => (false, false),
-        Threading::Existing(_) | Threading::ExistingCorrespondence(_) => (true, false),
+        Threading::Existing(_) | Threading::ExistingCorrespondence(_) | Threading::PublicCase(_) => (true, false),
         Threading::Key(_) | Threading::Correspondence(_) => (true, true),
     };
     Receipt {

@@ -129,6 +129,9 @@ macro_rules! store_suite {
             a_token_of_no_case_opens_a_new_one
             a_bounce_finds_its_case_without_taking_part_in_it
             a_reply_opens_a_resolved_case_again
+            what_is_added_to_a_public_case_joins_it_and_changes_nothing_of_it
+            who_adds_to_a_public_case_takes_no_part_in_it
+            only_a_public_case_of_the_tenant_is_added_to
             // desk
             a_reference_is_ten_digits_with_a_check_digit
             a_wrong_check_digit_is_refused_and_an_unknown_reference_is_absent

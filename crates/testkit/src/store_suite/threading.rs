@@ -194,3 +194,115 @@ pub fn a_reply_opens_a_resolved_case_again<W: World>(world: &W) {
     let history = case(&store, &first).history;
     assert_eq!(history.iter().filter(|change| change.author == "ventanilla").count(), 2);
 }
+
+/// An update of somebody about the case with this reference.
+fn update(key: &str, reference: &str) -> Event {
+    Event {
+        sender: Some(handle("email", "passer-by@example.org")),
+        sender_name: Some("Somebody".into()),
+        subject: Some("another subject".into()),
+        service_code: Some("another service".into()),
+        department: Some("another department".into()),
+        text: Some("It is dark here, too.".into()),
+        threading: Threading::PublicCase(reference.into()),
+        ..Event::new(Kind::Message, key)
+    }
+}
+
+/// A case that its citizen has filed for everybody to see.
+fn filed(key: &str) -> Event {
+    Event { public: true, ..mail(key, "a@example.org", &[]) }
+}
+
+/// A reference is public, so it shows nothing of whoever writes it; staff decide what becomes of the case.
+pub fn what_is_added_to_a_public_case_joins_it_and_changes_nothing_of_it<W: World>(world: &W) {
+    let store = world.open();
+    let opened = reference(&record(&store, MAIL, filed("<1@a>")));
+    let statuses = [CaseStatus::New, CaseStatus::Open, CaseStatus::Pending, CaseStatus::Resolved, CaseStatus::Closed];
+    for status in statuses {
+        if status != CaseStatus::New {
+            set_status(&store, &opened, status);
+        }
+        let before = case(&store, &opened);
+        // As it is shown, and as digits.
+        for (n, named) in [opened.clone(), opened.replace('-', "")].iter().enumerate() {
+            // By any connector of the tenant, whatever opened it.
+            let receipt =
+                record(&store, VOICE, update(&format!("{} {n}", channel_sdk::json::case_status_name(status)), named));
+            assert_eq!(
+                (&reference(&receipt), receipt.opened, receipt.duplicate),
+                (&opened, false, false),
+                "{status:?}"
+            );
+        }
+        let after = case(&store, &opened);
+        assert_eq!(after.events.len(), before.events.len() + 2, "{status:?}");
+        assert_eq!(after.history, before.history, "{status:?}");
+        let mut unchanged = before.summary.clone();
+        unchanged.updated_at = after.summary.updated_at;
+        assert_eq!(after.summary, unchanged, "{status:?}");
+    }
+    // It is there with everything that was said, and its sender as they gave it.
+    let stored = all_events(&store, TENANT).pop().expect("an event");
+    assert_eq!(stored.event, update("closed 1", &opened.replace('-', "")));
+    // Sent again, it is the same one; somebody has to look at it where its connector says so.
+    let again = record(&store, VOICE, update("closed 1", &opened));
+    assert_eq!((again.duplicate, reference(&again)), (true, opened.clone()));
+    record(&store, VOICE, Event { task: Some(channel_sdk::types::Task::Review), ..update("for staff", &opened) });
+    assert_eq!(case(&store, &opened).summary.open_tasks.len(), 1);
+    // Several of one delivery find their own cases, and what is beside them its own.
+    let other = reference(&record(&store, MAIL, filed("<2@a>")));
+    let events = vec![update("u1", &other), chat("c1", "c"), update("u2", &opened), update("u1", &opened)];
+    let receipts = record_all(&store, TENANT, VOICE, events);
+    let found: Vec<Option<String>> = receipts.iter().map(|receipt| receipt.case_reference.clone()).collect();
+    assert_eq!((&found[0], &found[2], &found[3]), (&Some(other.clone()), &Some(opened), &Some(other)));
+    assert!(receipts[1].opened && receipts[3].duplicate);
+}
+
+/// Or anybody could have the case's mail sent to them.
+pub fn who_adds_to_a_public_case_takes_no_part_in_it<W: World>(world: &W) {
+    let store = world.open();
+    let opened = reference(&record(&store, MAIL, filed("<1@a>")));
+    assert_eq!(reference(&record(&store, MAIL, update("u", &opened))), opened);
+    // The message id of the case and the address that wrote to it are not enough.
+    let letter = mail("<2@b>", "passer-by@example.org", &["<1@a>"]);
+    assert!(record(&store, MAIL, letter).opened);
+    // Staff answer who has filed it, and nobody else is its contact.
+    assert!(block_on(store.reply(TENANT.into(), opened.clone(), "Done.".into(), "ana".into(), T0 + 5)).is_ok());
+    let items = block_on(store.claim(MAIL.into(), T0 + 10, T0 + 20, 10)).expect("claimed");
+    let recipients: Vec<&str> = items.iter().map(|item| item.message.recipient.value.as_str()).collect();
+    assert_eq!(recipients, ["a@example.org"]);
+    // Nor is who adds first to one that was filed by nobody.
+    let nobodys = reference(&record(&store, MAIL, Event { sender: None, ..filed("<3@a>") }));
+    record(&store, MAIL, update("u3", &nobodys));
+    let found = case(&store, &nobodys);
+    assert_eq!(found.summary.contact, None);
+    assert!(block_on(store.reply(TENANT.into(), nobodys, "Done.".into(), "ana".into(), T0 + 30)).is_err());
+}
+
+/// And nothing tells whether there is another one.
+pub fn only_a_public_case_of_the_tenant_is_added_to<W: World>(world: &W) {
+    let store = world.open();
+    let private = reference(&record(&store, MAIL, mail("<1@a>", "a@example.org", &[])));
+    let elsewhere = reference(&record_for(&store, "sevilla", MAIL, filed("<2@a>")));
+    let public = reference(&record(&store, MAIL, filed("<3@a>")));
+    // What joins a public case later does not make it private, nor a private one public.
+    record(&store, MAIL, Event { public: true, ..mail("<4@a>", "a@example.org", &["<1@a>"]) });
+    let unknown = channel_sdk::reference::from_number(1);
+    let mistyped = format!("{}{}", &public[..public.len() - 1], (public.as_bytes()[public.len() - 1] - b'0' + 1) % 10);
+    let before = (case(&store, &private), case(&store, &public), found(&store, TENANT, anything()));
+    let nothings = [&private, &elsewhere, &unknown, &mistyped, "", "rubbish", "\0", "' OR 1=1 --"];
+    for (n, named) in nothings.iter().enumerate() {
+        let event = Event { public: true, ..update(&format!("u{n}"), named) };
+        for duplicate in [false, true] {
+            let receipt = record(&store, MAIL, event.clone());
+            let told = (receipt.case_reference, receipt.opened, receipt.asked, receipt.duplicate);
+            assert_eq!(told, (None, false, None, duplicate), "{named:?}");
+        }
+    }
+    let after = (case(&store, &private), case(&store, &public), found(&store, TENANT, anything()));
+    assert_eq!(after, before);
+    // They are kept, without a case.
+    let kept = all_events(&store, TENANT).into_iter().filter(|stored| stored.event.idempotency_key.starts_with('u'));
+    assert_eq!(kept.filter(|stored| stored.case_reference.is_none()).count(), nothings.len());
+}
