@@ -6,8 +6,14 @@ pub const AUTH_TOKEN: &str = "benchmark-token-of-no-value";
 /// The tenant.
 pub const TENANT: &str = "bench";
 
+/// Another one, which sends fifty times as much as it does on other days.
+pub const LOUD: &str = "loud";
+
 /// What the provider was told: behind the proxy of a real deployment, so not the address that is called.
 pub const PUBLIC_URL: &str = "https://bench.example.org/telephony/twilio/bench";
+
+/// Before the tenant's name.
+const PUBLIC_ROOT: &str = "https://bench.example.org/telephony/twilio/";
 
 /// One request, ready to be sent.
 #[derive(Debug, Clone)]
@@ -20,9 +26,11 @@ pub struct Prepared {
     pub body: String,
 }
 
-/// The settings of the tenant as the gateway's variable wants them.
+/// The settings of the tenants as the gateway's variable wants them.
 pub fn settings() -> String {
-    serde_json::json!({TENANT: {"public_url": PUBLIC_URL, "auth_token": AUTH_TOKEN}}).to_string()
+    let of =
+        |tenant: &str| serde_json::json!({"public_url": format!("{PUBLIC_ROOT}{tenant}"), "auth_token": AUTH_TOKEN});
+    serde_json::json!({TENANT: of(TENANT), LOUD: of(LOUD)}).to_string()
 }
 
 /// `count` incoming calls whose ids begin with `run`.
@@ -31,7 +39,16 @@ pub fn settings() -> String {
 ///
 /// None in practice: the key is not empty.
 pub fn incoming(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
-    (0..count).map(|index| prepare(run, index, "ringing", "/voice")).collect()
+    incoming_of(TENANT, run, count)
+}
+
+/// The same of this tenant.
+///
+/// # Errors
+///
+/// As [`incoming`].
+pub fn incoming_of(tenant: &str, run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
+    (0..count).map(|index| prepare(tenant, run, index, "ringing", "/voice")).collect()
 }
 
 /// `count` status callbacks (the traffic that is not voice): no call of [`incoming`].
@@ -40,10 +57,10 @@ pub fn incoming(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
 ///
 /// As [`incoming`].
 pub fn statuses(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
-    (0..count).map(|index| prepare(run, index, "completed", "/status")).collect()
+    (0..count).map(|index| prepare(TENANT, run, index, "completed", "/status")).collect()
 }
 
-fn prepare(run: &str, index: usize, status: &str, suffix: &str) -> anyhow::Result<Prepared> {
+fn prepare(tenant: &str, run: &str, index: usize, status: &str, suffix: &str) -> anyhow::Result<Prepared> {
     let call = format!("CA{run}{index:030}");
     let caller = format!("+346{:08}", index % 100_000_000);
     // In byte order of the names: that is how the provider signs them.
@@ -64,8 +81,8 @@ fn prepare(run: &str, index: usize, status: &str, suffix: &str) -> anyhow::Resul
         fields.push(("CallDuration", "61".to_owned()));
     }
     fields.sort();
-    let target = format!("/telephony/twilio/{TENANT}{suffix}");
-    let mut signed = format!("{PUBLIC_URL}{suffix}");
+    let target = format!("/telephony/twilio/{tenant}{suffix}");
+    let mut signed = format!("{PUBLIC_ROOT}{tenant}{suffix}");
     let mut body = String::new();
     for (name, value) in &fields {
         signed.push_str(name);

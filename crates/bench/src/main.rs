@@ -1,6 +1,7 @@
 //! Measures the budgets of the design beside a native program that does the same work, and writes `docs/performance.md`.
 
 mod channels;
+mod fairness;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ struct Arguments {
     /// Seconds of the storm profile (80 voice webhooks and 100 further messages a second).
     #[arg(long, default_value_t = 20)]
     storm_seconds: usize,
+    /// Only whether one tenant's flood is felt by another.
+    #[arg(long)]
+    only_fairness: bool,
     /// Where the results go; `-` is standard output.
     #[arg(long, default_value = "docs/performance.md")]
     output: PathBuf,
@@ -93,6 +97,10 @@ async fn main() -> Result<()> {
 
     eprintln!("start: cold cache, then warm");
     start_host(&arguments, COLD).await?.stop().await;
+    if arguments.only_fairness {
+        println!("{}", report::fairness(&fairness::measure(&arguments).await?)?);
+        return Ok(());
+    }
     let mut starts = Vec::new();
     for round in 0..5 {
         starts.push(first_call(&arguments, round).await?);
@@ -128,9 +136,12 @@ async fn main() -> Result<()> {
     let (_, storm_memory) = server.memory()?;
     server.stop().await;
 
+    let fairness = fairness::measure(&arguments).await?;
+
     let (channels, unmeasured) = channels::measure(&arguments.data, &arguments.data.join(COLD).join("cache")).await?;
 
     let results = report::Results {
+        fairness,
         channels,
         unmeasured,
         programs: programs
@@ -191,6 +202,10 @@ async fn first_call(arguments: &Arguments, round: usize) -> Result<f64> {
 }
 
 async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
+    start_host_with(arguments, folder, &[]).await
+}
+
+async fn start_host_with(arguments: &Arguments, folder: &str, more: &[&str]) -> Result<Server> {
     let data = arguments.data.join(folder);
     let data = data.to_str().context("the data folder's name is not UTF-8")?;
     // Compiled once, at the first start; every server has a database of its own.
@@ -204,8 +219,9 @@ async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
             }
         }
     }
-    Server::start(&arguments.ventanilla, &["up", "--json", "--listen", "127.0.0.1:0", "--data", data], &environment())
-        .await
+    let mut words = vec!["up", "--json", "--listen", "127.0.0.1:0", "--data", data];
+    words.extend_from_slice(more);
+    Server::start(&arguments.ventanilla, &words, &environment()).await
 }
 
 async fn start_native(arguments: &Arguments, folder: &str) -> Result<Server> {

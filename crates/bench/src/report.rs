@@ -6,6 +6,7 @@ use anyhow::Result;
 use bench::figures::{Figures, median, millis};
 
 use crate::channels::Channel;
+use crate::fairness::Fairness;
 
 /// Everything measured in one run.
 pub(crate) struct Results {
@@ -20,6 +21,7 @@ pub(crate) struct Results {
     pub(crate) storm_mib: f64,
     pub(crate) components: Vec<(String, u64)>,
     pub(crate) connections: usize,
+    pub(crate) fairness: Vec<Fairness>,
     pub(crate) channels: Vec<Channel>,
     /// Connectors whose tests' requests need something fetched first.
     pub(crate) unmeasured: Vec<String>,
@@ -119,11 +121,38 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
         millis(results.other.percentile(99.0)),
         results.voice.failures + results.other.failures,
     )?;
+    page.push_str(&fairness(&results.fairness)?);
     channels(&mut page, results)?;
     writeln!(page, "| component | KiB |\n|---|---|")?;
     for (name, bytes) in &results.components {
         writeln!(page, "| {name} | {:.0} |", *bytes as f64 / 1024.0)?;
     }
+    Ok(page)
+}
+
+/// What a tenant feels of another's flood.
+pub(crate) fn fairness(all: &[Fairness]) -> Result<String> {
+    let mut page = String::from(
+        "## Tenants\n\nTwo tenants with 20 calls a second each; then one of them sends fifty times as many. The other one's answers, \
+         by what limits the loud one:\n\n\
+         | limit | calm p50 ms | calm p99 ms | flood p50 ms | flood p99 ms | p99, flood of calm | not accepted | of the loud one: accepted/s |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for one in all {
+        writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {:.2} | {} | {:.0} |",
+            one.limit,
+            millis(one.calm.percentile(50.0)),
+            millis(one.calm.percentile(99.0)),
+            millis(one.flood.percentile(50.0)),
+            millis(one.flood.percentile(99.0)),
+            one.ratio,
+            one.calm.failures + one.flood.failures,
+            one.loud,
+        )?;
+    }
+    page.push('\n');
     Ok(page)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     compose, engine,
     http::{
+        admission::Admission,
         dispatch::{Admitted, App},
         serve::{self, StopSignal},
     },
@@ -29,7 +30,6 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     time::Duration,
 };
-use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Linker};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -84,16 +84,14 @@ impl Host {
         let rights = rights(&manifest, &variables, &options, &metrics, (&databases, &postgres))?;
         let engine = engine::engine(&options.limits)?;
         let functions = load_components(&manifest, &options, &engine, rights)?;
-        let places = Arc::new(Semaphore::new(options.limits.concurrent_requests));
-        let share = (options.limits.concurrent_requests * options.limits.component_share_percent / 100).max(1);
         let admitted: BTreeMap<&str, Arc<Admitted>> = functions
             .iter()
-            .map(|(id, function)| {
+            .enumerate()
+            .map(|(number, (id, function))| {
                 let quarantine = manifest.components.get(id).is_some_and(|component| {
                     component.dependencies.keys().any(|key| key.starts_with("ventanilla:channel"))
                 });
-                let admitted =
-                    Admitted { function: Arc::clone(function), places: Arc::new(Semaphore::new(share)), quarantine };
+                let admitted = Admitted { function: Arc::clone(function), number, quarantine };
                 (id.as_str(), Arc::new(admitted))
             })
             .collect();
@@ -111,7 +109,7 @@ impl Host {
             targets,
             metrics,
             limits: options.limits.clone(),
-            places,
+            door: Admission::new(options.limits.clone()),
             buffered: AtomicUsize::new(0),
             stopping: false.into(),
             databases: Arc::clone(&databases),

@@ -1,5 +1,6 @@
 //! Counters in Prometheus' text format. No request data ever becomes a label.
 
+use crate::http::admission::Turned;
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub in_flight: AtomicU64,
     /// Requests waiting for a place.
     pub queued: AtomicU64,
+    /// Requests turned away because their tenant had more than its share.
+    pub limited: AtomicU64,
     /// Requests turned away because the queue was full or the wait too long.
     pub overloaded: AtomicU64,
     /// Instances alive.
@@ -78,6 +81,14 @@ impl Metrics {
             bucket.fetch_add(1, Relaxed);
         }
         route.micros.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// A request that was not let in.
+    pub fn turned_away(&self, turned: Turned) {
+        match turned {
+            Turned::Tenant => self.limited.fetch_add(1, Relaxed),
+            Turned::Full => self.overloaded.fetch_add(1, Relaxed),
+        };
     }
 
     /// A component that did not answer: `trap`, `timeout`, `memory` …
@@ -139,6 +150,7 @@ impl Metrics {
             ("ventanilla_requests_in_flight", "gauge", "Requests in components.", &self.in_flight),
             ("ventanilla_requests_queued", "gauge", "Requests waiting for a place.", &self.queued),
             ("ventanilla_requests_overloaded_total", "counter", "Requests turned away with 503.", &self.overloaded),
+            ("ventanilla_requests_limited_total", "counter", "Requests turned away with 429.", &self.limited),
             ("ventanilla_instances", "gauge", "Component instances alive.", &self.instances),
             ("ventanilla_instances_created_total", "counter", "Component instances made.", &self.instances_created),
             ("ventanilla_postgres_idle", "gauge", "Connections to PostgreSQL not in use.", &self.postgres_idle),

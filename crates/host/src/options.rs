@@ -70,6 +70,10 @@ pub struct Limits {
     pub concurrent_requests: usize,
     /// Share of `concurrent_requests` one component may hold, in percent, so that one channel's storm leaves room for the others.
     pub component_share_percent: usize,
+    /// Share of them that one tenant may hold in one component, in percent. What it sends beyond waits in a queue of its own.
+    pub tenant_share_percent: usize,
+    /// Requests a second of one tenant to one component; beyond it 429 with `Retry-After`. None: no limit but its share.
+    pub tenant_rate: Option<u32>,
     /// Requests waiting for a place; beyond it 503 with `Retry-After`.
     pub queued_requests: usize,
     /// Longest wait for a place.
@@ -144,6 +148,18 @@ pub struct PostgresLimits {
 
 impl Default for Limits {
     fn default() -> Self {
+impl Limits {
+    /// So many percent of the places, but one at least.
+    pub(crate) fn share(&self, percent: usize) -> usize {
+        (self.concurrent_requests * percent / 100).max(1)
+    }
+
+    /// Requests of one tenant waiting for one component: half of the queue.
+    pub(crate) fn queued_of_tenant(&self) -> usize {
+        (self.queued_requests / 2).max(1)
+    }
+}
+
         Self {
             concurrent_requests: 128,
             component_share_percent: 75,
@@ -161,6 +177,8 @@ impl Default for Limits {
             memory_bytes: 256 << 20,
             instance_reuse: 128,
             idle_instances: 64,
+            tenant_share_percent: 25,
+            tenant_rate: None,
             idle_time: Duration::from_secs(20),
             drain: Duration::from_secs(10),
             outbound: OutboundLimits {

@@ -147,6 +147,9 @@ pub(crate) struct UpOptions {
     pub(crate) postgres_connections: u16,
     /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
     #[arg(long, value_name = "FILE")]
+    /// Requests a second that one tenant may send by one connector; beyond it 429 [default: no limit but a fair share].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tenant_rate: Option<u32>,
     pub(crate) env_file: Option<PathBuf>,
     /// Print one line of JSON when it serves, and logs as JSON on standard error.
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! One request: found its route, read, admitted, run, and if its component fails, run once more in quarantine mode.
 
 use super::{
+    admission::{Admission, Class},
     body::{self, OutBody},
     headers,
     problem::Problem,
@@ -24,10 +25,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 /// A loaded application.
 pub struct App {
@@ -42,7 +40,7 @@ pub struct App {
     /// Bounds.
     pub limits: Limits,
     /// Places for requests in components.
-    pub places: Arc<Semaphore>,
+    pub door: Arc<Admission>,
     /// Bytes of request bodies held.
     pub buffered: AtomicUsize,
     /// Set when the process was told to stop.
@@ -51,18 +49,15 @@ pub struct App {
     pub databases: Arc<Databases>,
 }
 
-/// A component and the places it may take.
+/// A component that requests are given to.
 pub struct Admitted {
     /// The component.
     pub function: Arc<Function>,
-    /// Its share of the places.
-    pub places: Arc<Semaphore>,
+    /// Its number among them.
+    pub number: usize,
     /// Whether a request whose component failed may be run again in quarantine mode: the component is a gateway.
     pub quarantine: bool,
 }
-
-/// Both are given back when the instance has finished.
-type Place = Arc<(OwnedSemaphorePermit, OwnedSemaphorePermit)>;
 
 /// As the application's own component says it on hosts that leave `/healthz` to it.
 fn healthy() -> Response<OutBody> {
@@ -96,6 +91,7 @@ impl App {
     where
         B: Body<Data = Bytes> + Send + Unpin,
     {
+        self.metrics.queued.store(self.door.queued() as u64, Relaxed);
         let mut out = self.metrics.render();
         if self.router.find("/metrics").is_some() {
             let response = self.route(request, client).await;
@@ -148,7 +144,13 @@ impl App {
         headers::set(&mut parts.headers, &parts.uri, route, &found, client);
         let held = Held { app: self, bytes: AtomicUsize::new(0) };
         let body = self.read(incoming, &parts.headers, &held).await?;
-        self.run(target, Request::from_parts(parts, body)).await
+        // All of our routes go on with the tenant.
+        let tenant = found.path_info.split('/').nth(1).unwrap_or_default();
+        let result = self.run(target, Class::of(route.text()), tenant, Request::from_parts(parts, body)).await;
+        if let Ok(response) = &result {
+            self.door.answered(target.number, tenant, response.status().as_u16());
+        }
+        result
     }
 
     /// Reads the whole body: a request is only given to a component, and can only be given to it again, complete.
@@ -198,8 +200,20 @@ impl App {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
-    async fn run(&self, target: &Arc<Admitted>, request: Request<Bytes>) -> Result<Response<OutBody>, Problem> {
-        let place = self.admit(target).await?;
+    async fn run(
+        &self,
+        target: &Arc<Admitted>,
+        class: Class,
+        tenant: &str,
+        request: Request<Bytes>,
+    ) -> Result<Response<OutBody>, Problem> {
+        let place = match self.door.enter(class, target.number, tenant).await {
+            Ok(place) => Arc::new(place),
+            Err(turned) => {
+                self.metrics.turned_away(turned);
+                return Err(turned.into());
+            }
+        };
         let again = target.quarantine.then(|| request.clone());
         let _counted = Counted::new(&self.metrics.in_flight);
         let mut result = target.function.call(request, false, Arc::clone(&place)).await;
@@ -214,29 +228,6 @@ impl App {
             Failure::Instantiation => Problem::Overloaded,
             Failure::Trap | Failure::Memory | Failure::Error => Problem::ComponentFailed,
         })
-    }
-
-    /// Waits for a place, within bounds.
-    async fn admit(&self, target: &Admitted) -> Result<Place, Problem> {
-        let own = Arc::clone(&target.places).try_acquire_owned();
-        let all = Arc::clone(&self.places).try_acquire_owned();
-        if let (Ok(own), Ok(all)) = (own, all) {
-            return Ok(Arc::new((own, all)));
-        }
-        let full = || {
-            self.metrics.overloaded.fetch_add(1, Relaxed);
-            Problem::Overloaded
-        };
-        if self.metrics.queued.load(Relaxed) >= self.limits.queued_requests as u64 {
-            return Err(full());
-        }
-        let _counted = Counted::new(&self.metrics.queued);
-        let waiting = async {
-            let own = Arc::clone(&target.places).acquire_owned().await.ok()?;
-            let all = Arc::clone(&self.places).acquire_owned().await.ok()?;
-            Some(Arc::new((own, all)))
-        };
-        timeout(self.limits.queue_wait, waiting).await.ok().flatten().ok_or_else(full)
     }
 }
 

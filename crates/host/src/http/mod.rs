@@ -1,5 +1,6 @@
 //! HTTP on the way in: connections, routing, bounds, and the answers the host gives itself.
 
+pub mod admission;
 pub mod body;
 pub mod dispatch;
 pub mod headers;

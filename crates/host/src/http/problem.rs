@@ -16,6 +16,8 @@ pub enum Problem {
     PayloadTooLarge,
     /// Too many requests at once.
     Overloaded,
+    /// Too many requests of one tenant.
+    TooManyRequests,
     /// The host is about to stop.
     Stopping,
     /// The largest request would not fit on the disk of a database.
@@ -59,6 +61,12 @@ impl Problem {
                 "Too many requests",
                 "the server is busy and has not looked at this request; try again after the time in Retry-After",
             ),
+            Self::TooManyRequests => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                "Too many requests for this administration",
+                "it has more under way than its share, and the server has not looked at this one; try again after the time in Retry-After",
+            ),
             Self::Stopping => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
@@ -100,7 +108,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Overloaded => {
+            Self::Overloaded | Self::TooManyRequests => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
             Self::Stopping => {

@@ -101,6 +101,7 @@ fn host_options(options: &UpOptions, data: &Path, listen: SocketAddr) -> Result<
     host.listen = listen.to_string();
     host.data_dir = data.to_path_buf();
     host.limits.postgres.connections = options.postgres_connections.into();
+    host.limits.tenant_rate = options.tenant_rate;
     host.profile = (options.profile != "sqlite").then(|| options.profile.clone());
     host.env_file = options.env_file.clone().or_else(|| Some(PathBuf::from(".env")).filter(|file| file.is_file()));
     for variable in &options.variables {
