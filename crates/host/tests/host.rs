@@ -135,6 +135,29 @@ async fn too_many_requests_are_told_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_over_its_rate_is_told_so_and_others_are_not() {
+    let folder = Folder::new();
+    let mut options = options(&folder, "");
+    options.limits.tenant_rate = Some(2);
+    let host = Host::load(options).unwrap();
+    // The first answer makes it a tenant that is known, with a rate of its own.
+    assert_eq!(get(&host, "/hello").await.0, 200);
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let request = http::Request::get("/hello").body(Bytes::new()).unwrap();
+        let answer = host.call(request).await.unwrap();
+        if answer.status() == 429 {
+            assert_eq!(answer.headers().get("retry-after").unwrap(), "2");
+            assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
+        }
+        statuses.push(answer.status().as_u16());
+    }
+    assert_eq!(statuses.first(), Some(&200));
+    assert!(statuses.iter().filter(|status| **status == 429).count() > 10, "{statuses:?}");
+    assert_eq!(get(&host, "/sleep?1").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
     let folder = Folder::new();
     let mut options = options(&folder, "");
