@@ -10,6 +10,7 @@ use crate::{
         serve::{self, StopSignal},
     },
     instances::{Function, Shared},
+    key_value::Pairs,
     manifest::{Component, Inherit, Manifest, Target},
     metrics::Metrics,
     options::{Options, Progress},
@@ -41,6 +42,7 @@ pub struct Host {
     app: Arc<App>,
     functions: Vec<Arc<Function>>,
     databases: Arc<Databases>,
+    pairs: Option<Pairs>,
     postgres: Arc<Pools>,
 }
 
@@ -76,12 +78,18 @@ impl Host {
         let labels: BTreeSet<&str> = manifest
             .components
             .values()
-            .filter(|component| may_use_sqlite(component))
+            .filter(|component| may_use(component, &component.sqlite_databases, "sqlite_databases", "sqlite"))
             .flat_map(|component| component.sqlite_databases.iter().map(String::as_str))
             .collect();
         let databases = Arc::new(Databases::open(&options.data_dir, labels, &metrics)?);
+        let has_pairs = manifest
+            .components
+            .values()
+            .any(|component| may_use(component, &component.key_value_stores, "key_value_stores", "key-value"));
+        let pairs =
+            has_pairs.then(|| Pairs::open(&options.data_dir, options.limits.key_value_bytes, &metrics)).transpose()?;
         let postgres = Arc::new(Pools::new(options.limits.postgres.clone(), &metrics));
-        let rights = rights(&manifest, &variables, &options, &metrics, (&databases, &postgres))?;
+        let rights = rights(&manifest, &variables, &options, &metrics, (&databases, &pairs, &postgres))?;
         let engine = engine::engine(&options.limits)?;
         let functions = load_components(&manifest, &options, &engine, rights)?;
         let admitted: BTreeMap<&str, Arc<Admitted>> = functions
@@ -122,6 +130,7 @@ impl Host {
             app,
             functions: functions.into_values().collect(),
             databases,
+            pairs,
             postgres,
         })
     }
@@ -205,8 +214,12 @@ impl Host {
             function.reap(Duration::ZERO);
         }
         self.postgres.reap(Duration::ZERO);
-        let databases = self.databases;
-        if let Err(error) = tokio::task::spawn_blocking(move || databases.close()).await {
+        let (databases, pairs) = (self.databases, self.pairs);
+        let close = move || {
+            databases.close();
+            pairs.iter().for_each(Pairs::close);
+        };
+        if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "closing the databases failed");
         }
     }
@@ -225,14 +238,14 @@ impl Host {
     }
 }
 
-/// A file that no profile's store opens would be taken for the one to back up.
-fn may_use_sqlite(component: &Component) -> bool {
-    if component.sqlite_databases.is_empty() {
+/// Whether a component can open one of its labels. A file that no profile's store opens would be taken for the one to back up.
+fn may_use(component: &Component, labels: &[String], set: &str, interface: &str) -> bool {
+    if labels.is_empty() {
         return false;
     }
-    component.dependencies.values().any(|dependency| dependency.inherit.has("sqlite_databases"))
+    component.dependencies.values().any(|dependency| dependency.inherit.has(set))
         || compose::component_imports(&component.source)
-            .map_or(true, |imports| imports.iter().any(|import| import.contains("sqlite")))
+            .map_or(true, |imports| imports.iter().any(|import| import.contains(interface)))
 }
 
 /// What each component has, with templates expanded.
@@ -241,7 +254,7 @@ fn rights(
     variables: &Variables,
     options: &Options,
     metrics: &Arc<Metrics>,
-    (databases, postgres): (&Arc<Databases>, &Arc<Pools>),
+    (databases, pairs, postgres): (&Arc<Databases>, &Option<Pairs>, &Arc<Pools>),
 ) -> Result<BTreeMap<String, Arc<Rights>>> {
     let clock = options.clock.map(Clock::starting_at);
     let tls = Arc::new(OnceLock::new());
@@ -282,6 +295,8 @@ fn rights(
                 environment,
                 databases: Arc::clone(databases),
                 allowed_databases: component.sqlite_databases.iter().cloned().collect(),
+                pairs: pairs.clone(),
+                allowed_stores: component.key_value_stores.iter().cloned().collect(),
                 postgres: Arc::clone(postgres),
                 outbound: Arc::new(outbound),
                 clock,

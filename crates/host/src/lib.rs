@@ -10,6 +10,7 @@ pub mod engine;
 mod host;
 pub mod http;
 pub mod instances;
+pub mod key_value;
 pub mod logs;
 pub mod manifest;
 pub mod metrics;

@@ -110,6 +110,8 @@ pub struct Limits {
     pub outbound: OutboundLimits,
     /// Bounds of what components do in PostgreSQL.
     pub postgres: PostgresLimits,
+    /// Size of the file of `spin:key-value`, where the spool is; beyond it a `set` fails.
+    pub key_value_bytes: u64,
 }
 
 /// Bounds of one outbound request.
@@ -197,6 +199,7 @@ impl Limits {
                 idle_time: Duration::from_secs(120),
                 lifetime: Duration::from_secs(1800),
             },
+            key_value_bytes: 8 << 30,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     clock::Clock,
     engine::EPOCH,
+    key_value::{self, KeyValueView, Pairs},
     logs::GuestStream,
     metrics::Metrics,
     outbound::{Hooks, Outbound},
@@ -34,6 +35,10 @@ pub struct Rights {
     pub databases: Arc<Databases>,
     /// Labels it may open.
     pub allowed_databases: BTreeSet<String>,
+    /// The key-value pairs, if some component has them.
+    pub pairs: Option<Pairs>,
+    /// Labels of key-value stores it may open.
+    pub allowed_stores: BTreeSet<String>,
     /// Connections to PostgreSQL of the whole application.
     pub postgres: Arc<Pools>,
     /// What it may send and where it may connect.
@@ -177,6 +182,11 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
         table: &mut state.table,
         databases: &state.rights.databases,
         allowed: &state.rights.allowed_databases,
+    })?;
+    key_value::add_to_linker(&mut linker, |state: &mut State| KeyValueView {
+        table: &mut state.table,
+        pairs: state.rights.pairs.as_ref(),
+        allowed: &state.rights.allowed_stores,
     })?;
     postgres::add_to_linker(&mut linker, |state: &mut State| PostgresView {
         table: &mut state.table,

@@ -28,7 +28,10 @@ fn an_unknown_or_unsupported_field_is_named_with_file_and_line() {
     refused(&format!("{HEAD}colour = 1\n"), &["spin.toml:4:", "colour"]);
     refused(&format!("{HEAD}[[trigger.redis]]\nchannel = \"x\"\n"), &["spin.toml:4:", "redis"]);
     refused(&format!("{HEAD}{component}files = [\"x\"]\n"), &["spin.toml:6:", "files", "component a", "not supported"]);
-    refused(&format!("{HEAD}{component}key_value_stores = [\"default\"]\n"), &["spin.toml:6:", "key_value_stores"]);
+    refused(
+        &format!("{HEAD}{component}key_value_stores = [\"default\", \"mine\"]\n"),
+        &["spin.toml:6:", "key_value_stores of component a", "\"mine\"", "\"default\""],
+    );
     refused(
         &format!("{HEAD}[component.a]\nsource = {{ url = \"https://x\", digest = \"y\" }}\n"),
         &["spin.toml:5:", "source", "local file"],
@@ -123,12 +126,14 @@ fn composed(imports: &str, key: &str, sets: &[&str]) -> anyhow::Result<Vec<u8>> 
         environment: BTreeMap::new(),
         allowed_outbound_hosts: Vec::new(),
         sqlite_databases: Vec::new(),
+        key_value_stores: Vec::new(),
         dependencies: BTreeMap::from([(key.to_owned(), dependency)]),
     };
     compose::compose(&component, &wat::parse_str(PARENT).unwrap(), &[wat::parse_str(provider(imports)).unwrap()])
 }
 
 const SQLITE: &str = r#"(import "spin:sqlite/sqlite@3.1.0" (instance (export "x" (func))))"#;
+const KEY_VALUE: &str = r#"(import "spin:key-value/key-value@3.0.0" (instance (export "x" (func))))"#;
 const POSTGRES: &str = r#"(import "spin:postgres/postgres@4.2.0" (instance (export "x" (func))))"#;
 const RANDOM: &str = r#"(import "wasi:random/random@0.2.6" (instance (export "get-random-u64" (func (result u64)))))"#;
 const TYPES: &str =
@@ -140,6 +145,7 @@ fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
         (SQLITE, &[][..], "spin:sqlite/sqlite@3.1.0"),
         (SQLITE, &["variables"], "spin:sqlite/sqlite@3.1.0"),
         (POSTGRES, &["variables", "sqlite_databases"], "spin:postgres/postgres@4.2.0"),
+        (KEY_VALUE, &["variables", "sqlite_databases"], "spin:key-value/key-value@3.0.0"),
         (RANDOM, &[], "wasi:random/random@0.2.6"),
         (r#"(import "sneaky" (func))"#, &["sqlite_databases"], "sneaky"),
     ] {
@@ -150,6 +156,7 @@ fn a_dependency_that_imports_more_than_it_inherits_is_refused_by_name() {
     }
     for (imports, sets) in [
         (SQLITE, &["sqlite_databases"][..]),
+        (KEY_VALUE, &["key_value_stores"]),
         (POSTGRES, &["allowed_outbound_hosts", "variables"]),
         (RANDOM, &["sqlite_databases"]),
         (TYPES, &[]),

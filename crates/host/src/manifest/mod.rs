@@ -94,6 +94,8 @@ pub struct Component {
     pub allowed_outbound_hosts: Vec<String>,
     /// Labels it may open.
     pub sqlite_databases: Vec<String>,
+    /// Labels it may open.
+    pub key_value_stores: Vec<String>,
     /// By dependency key.
     pub dependencies: BTreeMap<String, Dependency>,
 }

@@ -1,6 +1,7 @@
 //! The manifest as written, and the way from there to [`Manifest`]: every refusal names field, file and line.
 
 use super::{Component, Dependency, Inherit, Manifest, Route, SETS, StaticResponse, Target, Trigger, Variable};
+use crate::key_value::LABEL;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 use std::{
@@ -221,7 +222,6 @@ fn unsupported(origin: &Origin<'_>, id: &str, component: &RawComponent) -> Resul
     let present = [
         ("files", component.files.as_ref().map(|f| (f.span().start, f.get_ref().is_empty()))),
         ("exclude_files", component.exclude_files.as_ref().map(|f| (f.span().start, f.get_ref().is_empty()))),
-        ("key_value_stores", component.key_value_stores.as_ref().map(|f| (f.span().start, f.get_ref().is_empty()))),
         ("ai_models", component.ai_models.as_ref().map(|f| (f.span().start, f.get_ref().is_empty()))),
     ];
     for (name, found) in present {
@@ -231,6 +231,14 @@ fn unsupported(origin: &Origin<'_>, id: &str, component: &RawComponent) -> Resul
                 format!("field {name} of component {id} is not supported by the embedded host: remove it, or run this application on Spin"),
             ));
         }
+    }
+    if let Some(labels) = &component.key_value_stores
+        && let Some(label) = labels.get_ref().iter().find(|label| *label != LABEL)
+    {
+        return Err(origin.error(
+            labels.span().start,
+            format!("key_value_stores of component {id}: there is no store {label:?}; the embedded host has one, {LABEL:?}, as Spin has without a runtime configuration"),
+        ));
     }
     Ok(())
 }
@@ -265,6 +273,7 @@ fn convert(origin: &Origin<'_>, id: String, raw: RawComponent, sources: &Sources
         environment: raw.environment,
         allowed_outbound_hosts: raw.allowed_outbound_hosts,
         sqlite_databases: raw.sqlite_databases,
+        key_value_stores: raw.key_value_stores.map(Spanned::into_inner).unwrap_or_default(),
         dependencies,
     })
 }

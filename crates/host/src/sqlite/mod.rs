@@ -113,7 +113,7 @@ impl Database {
         &self.file
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         let (done, wait) = mpsc::channel();
         if self.writer.send(writer::Job::Close(done)).is_ok() {
             // An error means the writer is gone already, which is what we want.

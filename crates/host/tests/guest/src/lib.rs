@@ -56,6 +56,7 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
                 Connection::open(if query.is_empty() { "default" } else { &query }).await?.execute(sql, []).await?;
             rows.collect().await?.iter().map(|row| format!("{:?}\n", row.values)).collect()
         }
+        "/key-value" => key_value(&query).await.map_err(|error| anyhow::anyhow!("{error:?}"))?,
         "/postgres" => postgres::steps(&body_text(request).await?).await?,
         "/postgres-types" => postgres::types(&body_text(request).await?).await?,
         "/fetch" => {
@@ -72,6 +73,28 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
         _ => return Ok((404, String::new())),
     };
     Ok((200, text))
+}
+
+/// `label/set/key=value`, `label/get/key`, `label/exists/key`, `label/delete/key`, `label/keys/`.
+async fn key_value(query: &str) -> Result<String, spin_sdk::key_value::Error> {
+    let mut words = query.splitn(3, '/');
+    let mut word = || words.next().unwrap_or_default();
+    let (label, verb, rest) = (word(), word(), word());
+    let store = spin_sdk::key_value::Store::open(label).await?;
+    Ok(match verb {
+        "set" => {
+            let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+            store.set(key, value).await?;
+            "set".into()
+        }
+        "get" => format!("{:?}", store.get(rest).await?.map(|value| String::from_utf8_lossy(&value).into_owned())),
+        "exists" => store.exists(rest).await?.to_string(),
+        "delete" => {
+            store.delete(rest).await?;
+            "deleted".into()
+        }
+        _ => store.get_keys().await.collect().await?.join(" "),
+    })
 }
 
 async fn body_text(request: Request) -> anyhow::Result<String> {
