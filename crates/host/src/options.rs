@@ -148,8 +148,6 @@ pub struct PostgresLimits {
     pub lifetime: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
 impl Limits {
     /// So many percent of the places, but one at least.
     pub(crate) fn share(&self, percent: usize) -> usize {
@@ -162,9 +160,13 @@ impl Limits {
     }
 }
 
+impl Default for Limits {
+    fn default() -> Self {
         Self {
             concurrent_requests: 128,
             component_share_percent: 75,
+            tenant_share_percent: 25,
+            tenant_rate: None,
             queued_requests: 1024,
             queue_wait: Duration::from_secs(5),
             connections: 4096,
@@ -179,8 +181,6 @@ impl Limits {
             memory_bytes: 256 << 20,
             instance_reuse: 128,
             idle_instances: 64,
-            tenant_share_percent: 25,
-            tenant_rate: None,
             idle_time: Duration::from_secs(20),
             drain: Duration::from_secs(10),
             outbound: OutboundLimits {
