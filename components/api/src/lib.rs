@@ -1,7 +1,7 @@
 //! The JSON API for staff and scripts, over the store's interfaces. It knows no channel and no connector.
 //!
 //! Read in this order: `routes` (what is served), `access` (who may), `call` (a request, checked), `cases`, `contacts`, `log`,
-//! `tenants`, `probes` (what each route does), `answer` (how it is said). The contract for clients is `openapi.json`;
+//! `ledger` with `periods`, `tenants`, `probes` (what each route does), `answer` (how it is said). The contract for clients is `openapi.json`;
 //! a test compares it with the code.
 
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "the HTTP shell that calls it is for wasm only"))]
@@ -13,9 +13,12 @@ mod call;
 mod cases;
 mod contacts;
 mod json;
+mod ledger;
 mod log;
+mod periods;
 mod probes;
 mod routes;
+mod spool;
 mod tenants;
 
 #[cfg(test)]
@@ -23,7 +26,7 @@ mod openapi_test;
 
 use answer::{Answer, Problem};
 use call::{Call, Query};
-use routes::{Endpoint, Found};
+use routes::{Access, Endpoint, Found};
 
 /// Largest request body: a tenant's profile with hundreds of services fits many times.
 const MAX_BODY: usize = 1 << 20;
@@ -37,6 +40,7 @@ struct Inbound {
     /// The body, or why there is none.
     body: Result<Vec<u8>, Problem>,
     api_tokens: Result<String, String>,
+    courier_token: Result<String, String>,
     /// Milliseconds since the epoch.
     now: i64,
 }
@@ -59,14 +63,11 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Found::Nothing => return Err(answer::no_such_route()),
     };
     let tenant = params.iter().find(|(name, _)| *name == "tenant").map(|(_, value)| value.as_str());
-    let grant = access::check(
-        route.access,
-        route.scope(),
-        tenant,
-        inbound.authorization.as_deref(),
-        inbound.api_tokens,
-        inbound.now,
-    )?;
+    let given = inbound.authorization.as_deref();
+    let grant = match route.access {
+        Access::Courier => access::courier(given, inbound.courier_token)?,
+        access => access::check(access, route.scope(), tenant, given, inbound.api_tokens, inbound.now)?,
+    };
     let query = Query::parse(inbound.query.as_deref().unwrap_or_default(), route.parameters)?;
     // Only now: a stranger's body is never looked at.
     let body = if route.reads_body() { inbound.body? } else { Vec::new() };
@@ -74,7 +75,7 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
     match route.endpoint {
         Endpoint::Health => Ok(probes::health()),
         Endpoint::Ready => probes::ready().await,
-        Endpoint::Metrics => probes::metrics().await,
+        Endpoint::Metrics => probes::metrics(call.now).await,
         Endpoint::Description => Ok(probes::description()),
         Endpoint::Tenants => tenants::list(&call).await,
         Endpoint::Profile => tenants::profile(&call).await,
@@ -90,7 +91,9 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Endpoint::Events => log::events(&call).await,
         Endpoint::Envelopes => log::envelopes(&call).await,
         Endpoint::Envelope => log::envelope(&call).await,
-        Endpoint::Ledger => log::ledger(&call).await,
+        Endpoint::Ledger => ledger::ledger(&call).await,
+        Endpoint::VerifyLedger => ledger::verify(&call).await,
+        Endpoint::Seal => ledger::seal(&call).await,
     }
 }
 
@@ -120,6 +123,7 @@ mod service {
             authorization: head.headers.get("authorization").map(|value| value.as_bytes().to_vec()),
             body,
             api_tokens: spin_sdk::variables::get("api_tokens").await.map_err(|error| error.to_string()),
+            courier_token: spin_sdk::variables::get("courier_token").await.map_err(|error| error.to_string()),
             now: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
         };
         let answer = respond(inbound).await;
@@ -149,6 +153,7 @@ mod tests {
             authorization: token.map(|token| format!("Bearer {token}").into_bytes()),
             body,
             api_tokens: Ok(r#"{"madrid": ["sesame"]}"#.into()),
+            courier_token: Ok("courier".into()),
             now: 0,
         };
         let mut future = std::pin::pin!(respond(inbound));
@@ -212,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn only_the_courier_seals() {
+        for (token, status) in [(None, 401), (Some("sesame"), 401), (Some("couriers"), 401)] {
+            assert_eq!(ask("POST", "/api/-/seal", token, Ok(vec![])).status, status, "{token:?}");
+        }
+        assert_eq!(ask("GET", "/api/-/seal", Some("courier"), Ok(vec![])).status, 405);
+    }
+
+    #[test]
     fn head_is_get_without_a_body() {
         let (get, head) = (ask("GET", "/healthz", None, Ok(vec![])), ask("HEAD", "/healthz", None, Ok(vec![])));
         assert_eq!((get.status, head.status), (200, 200));
@@ -227,6 +240,12 @@ mod tests {
             ("/api/madrid/events?connector=acme", "connector"),
             ("/api/madrid/envelopes?disposition=lost", "disposition"),
             ("/api/madrid/cases/482-109-3725", "reference"),
+            ("/api/madrid/ledger?from=yesterday", "from"),
+            ("/api/madrid/ledger?by=week", "by"),
+            ("/api/madrid/ledger?connector=acme", "connector"),
+            ("/api/madrid/ledger/verify?after=x", "after"),
+            ("/api/madrid/ledger/verify?head=12", "head"),
+            ("/api/madrid/envelopes?to=tomorrow", "to"),
         ] {
             let answer = ask("GET", target, Some("sesame"), Ok(vec![]));
             let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::answer::{self, Answer, Problem};
 use crate::bindings::log::{self as store, Total};
+use crate::spool;
 use serde_json::json;
 
 /// The contract for clients.
@@ -12,10 +13,14 @@ pub(crate) fn health() -> Answer {
     Answer::json(200, &json!({"status": "ok"}))
 }
 
-/// `GET /readyz`: the store takes writes.
+/// `GET /readyz`: what comes in is kept. The store takes writes; or it did before, and the spool does. Providers sent away then would
+/// come again later, or never.
 pub(crate) async fn ready() -> Result<Answer, Problem> {
-    store::ready().await.map_err(|e| answer::store(e, "store"))?;
-    Ok(Answer::json(200, &json!({"status": "ready"})))
+    match store::ready().await {
+        Ok(()) => Ok(Answer::json(200, &json!({"status": "ready"}))),
+        Err(_) if spool::takes_in().await => Ok(Answer::json(200, &json!({"status": "spooling"}))),
+        Err(error) => Err(answer::store(error, "store")),
+    }
 }
 
 /// `GET /api/openapi.json`
@@ -24,9 +29,15 @@ pub(crate) fn description() -> Answer {
 }
 
 /// `GET /metrics`: the ledger in Prometheus' text format 0.0.4. Gauges, since an envelope changes its disposition. Counts per tenant and connector; nothing personal.
-pub(crate) async fn metrics() -> Result<Answer, Problem> {
-    let totals = store::totals(String::new()).await.map_err(|e| answer::store(e, "store"))?;
-    Ok(Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", exposition(&totals).into_bytes()))
+pub(crate) async fn metrics(now: i64) -> Result<Answer, Problem> {
+    let totals = store::totals(String::new()).await;
+    let mut text = format!(
+        "# HELP ventanilla_store_up Whether the store answers.\n# TYPE ventanilla_store_up gauge\nventanilla_store_up {}\n",
+        u8::from(totals.is_ok())
+    );
+    text.push_str(&exposition(&totals.unwrap_or_default()));
+    text.push_str(&spool::metrics(now).await);
+    Ok(Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes()))
 }
 
 fn exposition(totals: &[Total]) -> String {
@@ -51,7 +62,7 @@ fn exposition(totals: &[Total]) -> String {
 }
 
 /// Escapes a label's value.
-fn label(value: &str) -> String {
+pub(crate) fn label(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -4,7 +4,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context as TaskContext, Poll, Waker};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use channel_sdk::types::*;
 
@@ -13,6 +13,7 @@ use crate::bindings::outbox::{Item, Queue, Settlement};
 use crate::pipeline;
 use crate::ports::{BodyError, Failure, Inbound, Outbound, Ports};
 use crate::request::Head;
+use service_sdk::spool::Contents;
 
 pub(crate) const URL: &str = "https://desk.example/telephony/acme/madrid";
 pub(crate) const SECRET: &str = "s3cr3t";
@@ -178,6 +179,15 @@ pub(crate) struct Fake {
     pub(crate) settled: RefCell<Vec<(String, Settlement)>>,
     pub(crate) settle_errors: RefCell<VecDeque<StoreError>>,
     pub(crate) now: Cell<i64>,
+    /// The variable.
+    pub(crate) spool: &'static str,
+    /// The key-value store.
+    pub(crate) pairs: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Calls of the key-value store that still succeed; `None`: all of them.
+    pub(crate) keeps: Cell<Option<u32>>,
+    pub(crate) chance: Cell<u8>,
+    /// Nonces, and what they came with.
+    nonces: RefCell<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Fake {
@@ -205,6 +215,11 @@ impl Fake {
             settled: RefCell::default(),
             settle_errors: RefCell::default(),
             now: Cell::new(NOW),
+            spool: "off",
+            pairs: RefCell::default(),
+            keeps: Cell::new(None),
+            chance: Cell::new(0),
+            nonces: RefCell::default(),
         }
     }
 
@@ -223,6 +238,19 @@ impl Fake {
 
     pub(crate) fn trace(&self) -> Vec<&'static str> {
         self.trace.borrow().clone()
+    }
+
+    /// A step of the key-value store.
+    fn step(&self, name: &'static str) -> Result<(), Failure> {
+        self.called(name);
+        match self.keeps.get() {
+            Some(0) => Err("the disk is full".into()),
+            Some(left) => {
+                self.keeps.set(Some(left - 1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn called(&self, name: &'static str) {
@@ -306,6 +334,14 @@ impl Ports for Fake {
         if let Some(error) = self.record_errors.borrow_mut().pop_front() {
             return Err(error);
         }
+        // As the store does: the same request again is known by its nonce, another with it is a replay.
+        if let (None, Some(nonce)) = (&envelope.id, &envelope.nonce) {
+            match self.nonces.borrow().get(nonce) {
+                Some(known) if *known != envelope.body => return Err(StoreError::Replayed),
+                _ => {}
+            }
+            self.nonces.borrow_mut().insert(nonce.clone(), envelope.body.clone());
+        }
         let receipts = events.iter().map(|event| Receipt {
             event_id: format!("id of {}", event.idempotency_key),
             idempotency_key: event.idempotency_key.clone(),
@@ -329,8 +365,49 @@ impl Ports for Fake {
         Ok(vec![])
     }
 
+    async fn ready(&self) -> Result<(), StoreError> {
+        match self.record_errors.borrow().front() {
+            Some(StoreError::Unavailable(why)) => Err(StoreError::Unavailable(why.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    async fn kept(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.step("kept")?;
+        Ok(self.pairs.borrow().get(key).cloned())
+    }
+
+    async fn keep(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        self.step("keep")?;
+        assert!(value.len() <= 262_148 && key.len() < 255, "{key}: {}", value.len());
+        self.pairs.borrow_mut().insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), Failure> {
+        self.step("forget")?;
+        self.pairs.borrow_mut().remove(key);
+        Ok(())
+    }
+
+    async fn contents(&self) -> Result<Contents, Failure> {
+        self.step("contents")?;
+        let mut contents = Contents::default();
+        // Some backends give keys in no order.
+        for key in self.pairs.borrow().keys().rev() {
+            contents.add(key.clone());
+        }
+        Ok(contents.sorted())
+    }
+
+    fn chance(&self) -> Result<[u8; 10], Failure> {
+        self.chance.set(self.chance.get().wrapping_add(1));
+        Ok([self.chance.get(); 10])
+    }
+
     async fn variable(&self, name: &str) -> Result<String, Failure> {
         match name {
+            "spool" => Ok(self.spool.into()),
             "courier_token" => Ok("courier".into()),
             "settings" => Ok(self.settings.clone()),
             "api_tokens" => Ok(r#"{"madrid": ["first", "second"], "sevilla": ["third"]}"#.into()),

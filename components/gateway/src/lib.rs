@@ -17,5 +17,6 @@ mod replay;
 mod request;
 mod response;
 mod settings;
+mod spool;
 mod wasi;
 mod well_known;

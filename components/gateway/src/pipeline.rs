@@ -12,6 +12,7 @@ use crate::outcome::RETRY_S;
 use crate::ports::{BodyError, Ports};
 use crate::request::{self, Head, Route};
 use crate::settings::{self, Entry, Problem, Settings};
+use crate::spool::{self, Spooled};
 use crate::{deliver, describe, events, fetch, problem, replay, response, well_known};
 
 /// Seconds after which a fault of the configuration may have been repaired.
@@ -88,7 +89,8 @@ async fn provider<P: Ports>(
     // The answer to a provider may be spoken, so a profile is wanted even for a refusal.
     let (profile, store_error) = match ports.profile(route.tenant).await {
         Ok(profile) => (profile, None),
-        Err(error) => (None, Some(error)),
+        // The one it had when the store was last asked.
+        Err(error) => (spool::profile(ports, route.tenant).await, Some(error)),
     };
     let context = settings.context(profile.unwrap_or_else(|| settings::neutral_profile(route.tenant)));
     let mut request = head.request(route, &settings.public_url, ports.now());
@@ -104,7 +106,8 @@ async fn provider<P: Ports>(
             match (proof, store_error) {
                 (Proof::Handshake(answer), _) => return response::handshake(answer),
                 (Proof::Refused(refusal), _) => Outcome::Refused(refusal),
-                (_, Some(error)) => intake.failed(&error),
+                (Proof::Genuine(genuine), Some(error)) => intake.keep(head, genuine, &error).await,
+                (Proof::Lookup(_), Some(error)) => intake.failed(&error),
                 (Proof::Lookup(lookup), None) => intake.look_up(lookup).await,
                 (Proof::Genuine(genuine), None) => intake.take_in(head, genuine).await,
             }
@@ -169,19 +172,56 @@ impl<P: Ports> Intake<'_, P> {
         if self.ports.host_retries() {
             // The host has thrown away the instance in which a component trapped, and gives the request to this fresh one.
             // Whatever did it is not called again: the envelope is kept as it came.
-            if let Some(why) = &head.quarantine {
-                let reason = format!("a component stopped while it worked on this ({why})");
-                return self.record(envelope, Vec::new(), Some(reason)).await;
+            if let Some(reason) = self.stopped(head) {
+                let spooled = Spooled { envelope, reason: Some(reason.clone()) };
+                return self.record_or_spool(spooled, Vec::new(), Some(reason)).await;
             }
         } else {
             // Nobody will come back for a trapped request on this host, so the envelope goes first: two writes.
             match self.ports.journal(envelope.clone()).await {
                 Ok(id) => envelope.id = Some(id),
-                Err(error) => return self.failed(&error),
+                Err(error) => return self.spool(Spooled { envelope, reason: None }, &error).await,
             }
         }
         let (events, reason) = self.translate(fetched).await;
-        self.record(envelope, events, reason).await
+        // From the spool it is translated anew.
+        self.record_or_spool(Spooled { envelope, reason: None }, events, reason).await
+    }
+
+    /// Why the envelope is not to be translated: the host has seen a component trap on it.
+    fn stopped(&self, head: &Head) -> Option<String> {
+        let why = head.quarantine.as_deref().filter(|_| self.ports.host_retries())?;
+        Some(format!("a component stopped while it worked on this ({why})"))
+    }
+
+    /// The store has just failed: the envelope is kept as it came, and translated when it is drained.
+    async fn keep(&self, head: &Head, genuine: Genuine, error: &StoreError) -> Outcome {
+        let spooled = Spooled { envelope: self.envelope(genuine), reason: self.stopped(head) };
+        self.spool(spooled, error).await
+    }
+
+    /// Keeps what the store can't take now. What it refuses is not kept: it would be refused again.
+    async fn spool(&self, spooled: Spooled, error: &StoreError) -> Outcome {
+        if !matches!(error, StoreError::Unavailable(_)) || !spool::is_on(self.ports).await {
+            return self.failed(error);
+        }
+        match spool::put(self.ports, &spooled).await {
+            Ok(()) => {
+                log(self.ports, self.descriptor, &self.context.tenant, "spooled", "the store does not take writes now");
+                Outcome::Quarantined(Vec::new())
+            }
+            Err(why) => {
+                log(self.ports, self.descriptor, &self.context.tenant, "not spooled", &why);
+                self.failed(error)
+            }
+        }
+    }
+
+    async fn record_or_spool(&self, spooled: Spooled, events: Vec<Event>, reason: Option<String>) -> Outcome {
+        match write(self.ports, spooled.envelope.clone(), events, reason).await {
+            Ok((receipts, reason)) => self.stored(receipts, reason),
+            Err(error) => self.spool(spooled, &error).await,
+        }
     }
 
     async fn look_up(&self, lookup: Lookup) -> Outcome {
@@ -212,23 +252,11 @@ impl<P: Ports> Intake<'_, P> {
         (Vec::new(), Some("the connector did not come to an end with what it fetched".into()))
     }
 
-    /// One atomic write, and a second one if the store can't take the events: then the envelope alone.
+    /// See [`write`].
     pub(crate) async fn record(&self, envelope: Envelope, events: Vec<Event>, reason: Option<String>) -> Outcome {
-        let disposition = |reason: &Option<String>| match reason {
-            None => Disposition::Accepted,
-            Some(reason) => Disposition::Quarantined(bounded(reason)),
-        };
-        let bare = (!events.is_empty()).then(|| envelope.clone());
-        match (self.ports.record(envelope, disposition(&reason), events).await, bare) {
-            (Ok(receipts), _) => self.stored(receipts, reason),
-            (Err(StoreError::Invalid(why)), Some(envelope)) => {
-                let reason = Some(format!("the store could not take the events: {why}"));
-                match self.ports.record(envelope, disposition(&reason), Vec::new()).await {
-                    Ok(receipts) => self.stored(receipts, Some("the store could not take the events".into())),
-                    Err(error) => self.failed(&error),
-                }
-            }
-            (Err(error), _) => self.failed(&error),
+        match write(self.ports, envelope, events, reason).await {
+            Ok((receipts, reason)) => self.stored(receipts, reason),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -274,6 +302,30 @@ impl<P: Ports> Intake<'_, P> {
             verified_by: genuine.verified_by,
             nonce: genuine.nonce,
         }
+    }
+}
+
+/// One atomic write, and a second one if the store can't take the events: then the envelope alone. Gives the receipts, and why the
+/// envelope is quarantined, if it is.
+pub(crate) async fn write<P: Ports>(
+    ports: &P,
+    envelope: Envelope,
+    events: Vec<Event>,
+    reason: Option<String>,
+) -> Result<(Vec<Receipt>, Option<String>), StoreError> {
+    let disposition = |reason: &Option<String>| match reason {
+        None => Disposition::Accepted,
+        Some(reason) => Disposition::Quarantined(bounded(reason)),
+    };
+    let bare = (!events.is_empty()).then(|| envelope.clone());
+    match (ports.record(envelope, disposition(&reason), events).await, bare) {
+        (Ok(receipts), _) => Ok((receipts, reason)),
+        (Err(StoreError::Invalid(why)), Some(envelope)) => {
+            let reason = Some(format!("the store could not take the events: {why}"));
+            let receipts = ports.record(envelope, disposition(&reason), Vec::new()).await?;
+            Ok((receipts, Some("the store could not take the events".into())))
+        }
+        (Err(error), _) => Err(error),
     }
 }
 

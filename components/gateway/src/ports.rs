@@ -7,6 +7,7 @@ use channel_sdk::types::{
 };
 
 pub(crate) use service_sdk::edge::{BodyError, Inbound, Outbound};
+use service_sdk::spool::Contents;
 
 use crate::bindings::log::{Disposition, Envelope, StoreError};
 use crate::bindings::outbox::{Item, Queue, Settlement};
@@ -38,6 +39,18 @@ pub(crate) trait Ports {
     async fn claim(&self, connector: &str, now: i64, until: i64, limit: u32) -> Result<Vec<Item>, StoreError>;
     async fn queues(&self) -> Result<Vec<Queue>, StoreError>;
     async fn settle(&self, id: &str, at: i64, settlement: Settlement) -> Result<(), StoreError>;
+
+    /// Whether the store takes writes.
+    async fn ready(&self) -> Result<(), StoreError>;
+
+    /// Of the key-value store, which is not the case store's: a value, kept durably, or forgotten.
+    async fn kept(&self, key: &str) -> Result<Option<Vec<u8>>, Failure>;
+    async fn keep(&self, key: &str, value: &[u8]) -> Result<(), Failure>;
+    async fn forget(&self, key: &str) -> Result<(), Failure>;
+    /// What waits there.
+    async fn contents(&self) -> Result<Contents, Failure>;
+    /// Random bytes.
+    fn chance(&self) -> Result<[u8; 10], Failure>;
 
     /// A variable of the component.
     async fn variable(&self, name: &str) -> Result<String, Failure>;

@@ -4,7 +4,7 @@
 use channel_sdk::types::{Descriptor, Outcome, Request, Response};
 use serde_json::{Value, json};
 
-use crate::bindings::log::StoreError;
+use crate::bindings::log::{Envelope, StoreError};
 use crate::outcome::RETRY_S;
 use crate::pipeline::{Intake, connector};
 use crate::ports::Ports;
@@ -35,16 +35,7 @@ pub(crate) async fn replay<P: Ports>(
         Err(_) => return unavailable(),
     };
     let context = settings.context(profile);
-    let (suffix, query) = request::split(&envelope.target);
-    let request = Request {
-        method: envelope.method.clone(),
-        url: request::url(&settings.public_url, suffix, query),
-        suffix: suffix.to_owned(),
-        query: query.map(str::to_owned),
-        headers: envelope.headers.clone(),
-        body: envelope.body.clone(),
-        received_at: envelope.received_at,
-    };
+    let request = request(&envelope, &settings.public_url);
     let intake = Intake { ports, descriptor, settings, context: &context, request: &request };
     let (events, reason) = intake.translate(Vec::new()).await;
     match intake.record(envelope, events, reason.clone()).await {
@@ -58,6 +49,20 @@ pub(crate) async fn replay<P: Ports>(
     }
 }
 
+/// A kept envelope as the request it was.
+pub(crate) fn request(envelope: &Envelope, public_url: &str) -> Request {
+    let (suffix, query) = request::split(&envelope.target);
+    Request {
+        method: envelope.method.clone(),
+        url: request::url(public_url, suffix, query),
+        suffix: suffix.to_owned(),
+        query: query.map(str::to_owned),
+        headers: envelope.headers.clone(),
+        body: envelope.body.clone(),
+        received_at: envelope.received_at,
+    }
+}
+
 fn answer(id: &str, disposition: &str, reason: Option<&str>, receipts: &[channel_sdk::types::Receipt]) -> Response {
     let events: Vec<Value> = receipts
         .iter()
@@ -66,6 +71,7 @@ fn answer(id: &str, disposition: &str, reason: Option<&str>, receipts: &[channel
                 "id": receipt.event_id,
                 "idempotency_key": receipt.idempotency_key,
                 "duplicate": receipt.duplicate,
+                "opened": receipt.opened,
             });
             if let (Some(case), Some(event)) = (&receipt.case_reference, event.as_object_mut()) {
                 event.insert("case".into(), json!({ "reference": case }));

@@ -10,6 +10,7 @@ use channel_sdk::types::{
 };
 use futures_channel::oneshot;
 use service_sdk::edge::{self, SECOND, within};
+use service_sdk::spool::{self as keys, Contents};
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode};
 use spin_sdk::wasip3::spawn;
 
@@ -19,13 +20,21 @@ use crate::bindings::{connector, directory};
 use crate::pipeline;
 use crate::ports::{BodyError, Failure, Inbound, Outbound, Ports};
 use crate::request::Head;
+use crate::spool;
 
 /// A body that has not ended by then is given up. Providers hang up after 5 to 30 s.
 const BODY_NS: u64 = 30 * SECOND;
 /// What a voice provider's caller hears silence for, at most, when the store does not answer (`design.md` §8: 3 s in all).
 const STORE_VOICE_NS: u64 = 2 * SECOND;
-/// One call of the store for everybody else.
-const STORE_NS: u64 = 20 * SECOND;
+/// One call of the store for everybody else. What is not taken by then goes to the spool.
+const STORE_NS: u64 = 5 * SECOND;
+/// After so long it is asked whether the store is known not to answer. It answers within a few milliseconds.
+const STORE_LATE_NS: u64 = SECOND * 3 / 20;
+/// A store that did not answer in time is given up early for so long, in milliseconds; then one request waits for it again.
+const DOWN_MS: i64 = 5000;
+/// One call of the key-value store, of voice and of everybody else.
+const KEEP_VOICE_NS: u64 = SECOND * 7 / 10;
+const KEEP_NS: u64 = 5 * SECOND;
 /// How long configuration is believed, in milliseconds.
 const FRESH_MS: i64 = 1000;
 /// How long it is believed when the store can't be asked.
@@ -140,6 +149,32 @@ impl Ports for Wasi {
         outbox::settle(id.to_owned(), at, settlement).await
     }
 
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.store(log::ready()).await
+    }
+
+    async fn kept(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.keeper(keys::get(key)).await
+    }
+
+    async fn keep(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        self.keeper(keys::set(key, value)).await
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), Failure> {
+        self.keeper(keys::delete(key)).await
+    }
+
+    async fn contents(&self) -> Result<Contents, Failure> {
+        self.keeper(keys::contents()).await
+    }
+
+    fn chance(&self) -> Result<[u8; 10], Failure> {
+        let mut bytes = [0; 10];
+        getrandom::fill(&mut bytes).map_err(|_| "there is no randomness to be had")?;
+        Ok(bytes)
+    }
+
     async fn variable(&self, name: &str) -> Result<String, Failure> {
         let now = self.now();
         let known = CACHE.with(|cache| cache.variables.borrow().get(name).cloned());
@@ -184,17 +219,59 @@ impl Wasi {
         &self,
         call: impl Future<Output = Result<T, StoreError>> + 'static,
     ) -> Result<T, StoreError> {
-        let voice = self.describe().channel == "telephony";
-        let (sender, answer) = oneshot::channel();
+        let (sender, mut answer) = oneshot::channel();
         spawn(async move {
             let result = call.await;
             // Nobody waits any more: the time was over.
             _ = sender.send(result);
         });
-        match within(if voice { STORE_VOICE_NS } else { STORE_NS }, answer).await {
-            Some(Ok(result)) => result,
-            Some(Err(_)) | None => Err(StoreError::Unavailable("the store does not answer in time".into())),
+        let too_late = || Err(StoreError::Unavailable("the store does not answer in time".into()));
+        if let Some(result) = within(STORE_LATE_NS, &mut answer).await {
+            return result.unwrap_or_else(|_| too_late());
         }
+        // Only here, and when it fails, does an intake touch the key-value store.
+        let watched = spool::is_on(self).await;
+        let noted = watched && self.noted_down().await?;
+        let limit = if self.is_voice() { STORE_VOICE_NS } else { STORE_NS };
+        match within(limit - STORE_LATE_NS, answer).await {
+            Some(result) => {
+                if noted {
+                    _ = self.forget(keys::DOWN).await;
+                }
+                result.unwrap_or_else(|_| too_late())
+            }
+            None => {
+                if watched {
+                    _ = self.keep(keys::DOWN, self.now().to_string().as_bytes()).await;
+                }
+                too_late()
+            }
+        }
+    }
+
+    /// Whether it is noted that the store did not answer in time. Freshly: an error, nobody need wait for it. A while ago: it is
+    /// noted anew, so that the others go on, and this request waits and sees.
+    async fn noted_down(&self) -> Result<bool, StoreError> {
+        // Without a note everybody waits for themselves.
+        let note = self.kept(keys::DOWN).await.ok().flatten();
+        let Some(at) = note.and_then(|text| String::from_utf8(text).ok()?.parse::<i64>().ok()) else {
+            return Ok(false);
+        };
+        let now = self.now();
+        if is_within(now, at, DOWN_MS) {
+            return Err(StoreError::Unavailable("the store did not answer in time just before".into()));
+        }
+        _ = self.keep(keys::DOWN, now.to_string().as_bytes()).await;
+        Ok(true)
+    }
+
+    async fn keeper<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let limit = if self.is_voice() { KEEP_VOICE_NS } else { KEEP_NS };
+        within(limit, call).await.unwrap_or_else(|| Err("the key-value store does not answer in time".into()))
+    }
+
+    fn is_voice(&self) -> bool {
+        self.describe().channel == "telephony"
     }
 }
 

@@ -6,5 +6,6 @@ pub mod edge;
 pub mod pace;
 pub mod problem;
 pub mod spelling;
+pub mod spool;
 pub mod target;
 pub mod tokens;

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use ventanilla_host::manifest::Manifest;
 
+/// Every so many turns of `--every` all connectors look after the spool, also when nothing waits.
+const LOOK_AFTER: u64 = 60;
 /// Runs of one connector, one after another, before the next has its turn.
 const RUNS: usize = 100;
 
@@ -39,14 +41,15 @@ pub(crate) fn run(target: &TargetOptions, options: &DeliverOptions) -> Result<()
         http: Http::new(),
         json: options.json,
     };
-    let Some(every) = every else { return courier.deliver() };
-    loop {
+    let Some(every) = every else { return courier.deliver(true) };
+    for turn in 0_u64.. {
         // A server that is being restarted is asked again.
-        if let Err(error) = courier.deliver() {
+        if let Err(error) = courier.deliver(turn % LOOK_AFTER == 0) {
             crate::failure::report(&error);
         }
         std::thread::sleep(every);
     }
+    Ok(())
 }
 
 struct Courier {
@@ -59,10 +62,39 @@ struct Courier {
 }
 
 impl Courier {
-    fn deliver(&self) -> Result<()> {
+    fn deliver(&self, look_after: bool) -> Result<()> {
+        // A spool that can't be used is no reason to send nothing.
+        let spool = self.empty_spool(look_after);
         self.reply()?;
         if self.webhooks && self.ask("GET", "/webhooks/-/due")?.get("due") == Some(&Value::Bool(true)) {
             self.drain("webhooks", ["sent", "retry", "stopped"], "stopped")?;
+        }
+        spool
+    }
+
+    /// What waits in the spool, connector by connector; of all of them with `all`, so that they keep what callers hear while the store is
+    /// away.
+    fn empty_spool(&self, all: bool) -> Result<()> {
+        let Some(first) = self.connectors.first() else { return Ok(()) };
+        let found = self.ask("GET", &format!("/{first}/-/spool"))?;
+        // A spool that is not to be used is left alone.
+        let all = all && found.get("on") == Some(&Value::Bool(true));
+        let waiting = items(&found, "/spool");
+        let waits = |name: &String| waiting.iter().any(|depth| text(depth, "/connector") == name);
+        for connector in self.connectors.iter().filter(|name| all || waits(name)) {
+            let counts = self.runs(&format!("/{connector}/-/spool"), ["recorded", "quarantined", "set_aside"])?;
+            let [recorded, quarantined, set_aside] = counts;
+            if counts == [0; 3] {
+                continue;
+            }
+            if self.json {
+                let counts = json!({"recorded": recorded, "quarantined": quarantined, "set_aside": set_aside});
+                println!("{}", json!({"connector": connector, "spool": counts}));
+            } else {
+                println!(
+                    "{connector}: {recorded} recorded from the spool, {quarantined} quarantined, {set_aside} set aside"
+                );
+            }
         }
         Ok(())
     }
@@ -84,9 +116,19 @@ impl Courier {
 
     /// Runs of one, one after another, until there is nothing more; says what became of it.
     fn drain(&self, what: &str, names: [&str; 3], ended: &str) -> Result<()> {
+        let [sent, retry, failed] = self.runs(&format!("/{what}/-/deliver"), names)?;
+        if self.json {
+            println!("{}", json!({"connector": what, "sent": sent, "retry": retry, ended: failed}));
+        } else {
+            println!("{what}: {sent} sent, {retry} to be tried again, {failed} {ended}");
+        }
+        Ok(())
+    }
+
+    fn runs(&self, path: &str, names: [&str; 3]) -> Result<[u64; 3]> {
         let mut counts = [0_u64; 3];
         for _ in 0..RUNS {
-            let answer = self.ask("POST", &format!("/{what}/-/deliver"))?;
+            let answer = self.ask("POST", path)?;
             for (count, name) in counts.iter_mut().zip(names) {
                 *count += answer.get(name).and_then(Value::as_u64).unwrap_or(0);
             }
@@ -94,13 +136,7 @@ impl Courier {
                 break;
             }
         }
-        let [sent, retry, failed] = counts;
-        if self.json {
-            println!("{}", json!({"connector": what, "sent": sent, "retry": retry, ended: failed}));
-        } else {
-            println!("{what}: {sent} sent, {retry} to be tried again, {failed} {ended}");
-        }
-        Ok(())
+        Ok(counts)
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Value> {

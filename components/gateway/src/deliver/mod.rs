@@ -28,6 +28,7 @@ use crate::pipeline::connector;
 use crate::ports::Ports;
 use crate::problem;
 use crate::request::Head;
+use crate::spool;
 
 /// Items leased at once.
 const BATCH: u32 = 8;
@@ -54,6 +55,8 @@ pub(crate) async fn serve<P: Ports>(ports: &P, descriptor: &Descriptor, head: &H
     let method = match suffix {
         "/deliver" => "POST",
         "/due" => "GET",
+        "/spool" if head.method == "POST" => "POST",
+        "/spool" => "GET",
         _ => return problem::no_such_route(),
     };
     if let Err(answer) = authorize(ports, head).await {
@@ -61,6 +64,15 @@ pub(crate) async fn serve<P: Ports>(ports: &P, descriptor: &Descriptor, head: &H
     }
     if head.method != method {
         return problem::method_not_allowed(method);
+    }
+    if suffix == "/spool" {
+        return match method {
+            "GET" => spool::drain::status(ports).await,
+            _ => {
+                let fault = head.quarantine.as_deref().filter(|_| ports.host_retries());
+                spool::drain::drain(ports, descriptor, fault).await
+            }
+        };
     }
     if method == "GET" {
         return due(ports).await;

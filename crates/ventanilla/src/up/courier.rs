@@ -1,4 +1,4 @@
-//! Drives deliveries while `up` serves: looks, every so often, whether anything is due, and asks the connectors that have
+//! Drives deliveries, and seals the ledger, while `up` serves: looks, every so often, whether anything is due, and asks the connectors that have
 //! something to send it. Requests go to the application in this process, not over the network.
 
 use super::Connector;
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use ventanilla_host::Caller;
@@ -17,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(9);
 
 /// Deliveries of webhooks at a time: one waits for whoever is slow, the next one does what the others have leased nobody for.
 const WEBHOOK_RUNS: usize = 4;
+
+/// How often every connector is asked to look after the spool, also when nothing waits: it keeps what callers hear while the store is
+/// away.
+const LOOK_AFTER: Duration = Duration::from_secs(300);
+/// Runs of one connector's spool, one after another.
+const SPOOL_RUNS: usize = 100;
 
 /// The timer.
 pub(crate) struct Courier {
@@ -35,7 +41,17 @@ impl Courier {
     ) -> Courier {
         let (stop, stopped) = watch::channel(false);
         let names = connectors.iter().map(|c| format!("{}/{}", c.channel, c.vendor)).collect();
-        let timer = Timer { caller, token, names, webhooks, running: HashMap::new(), broken: false };
+        let timer = Timer {
+            stopped: stopped.clone(),
+            caller,
+            token,
+            names,
+            webhooks,
+            running: HashMap::new(),
+            broken: false,
+            spool_broken: false,
+            looked_after: None,
+        };
         Courier { stop, timer: tokio::spawn(timer.run(every, stopped)) }
     }
 
@@ -49,6 +65,7 @@ impl Courier {
 }
 
 struct Timer {
+    stopped: watch::Receiver<bool>,
     caller: Caller,
     token: String,
     /// `channel/vendor` of every connector.
@@ -59,6 +76,9 @@ struct Timer {
     running: HashMap<String, JoinHandle<()>>,
     /// Said already.
     broken: bool,
+    spool_broken: bool,
+    /// When every connector was asked to look after the spool.
+    looked_after: Option<Instant>,
 }
 
 impl Timer {
@@ -71,7 +91,16 @@ impl Timer {
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             }
             pause = every;
+            match self.drain().await {
+                Ok(()) => self.spool_broken = false,
+                Err(error) if !self.spool_broken => {
+                    self.spool_broken = true;
+                    tracing::warn!("can't see what is in the spool: {error:#}");
+                }
+                Err(_) => {}
+            }
             let told = self.tell().await;
+            let told = self.seal().await.and(told);
             match self.due().await.and_then(|due| told.map(|()| due)) {
                 Ok(due) => {
                     self.broken = false;
@@ -87,6 +116,27 @@ impl Timer {
         for (_, running) in self.running {
             drop(running.await);
         }
+    }
+
+    /// Envelopes in the spool: those connectors drain theirs that have some, and now and then all of them look after it.
+    async fn drain(&mut self) -> Result<()> {
+        let Some(first) = self.names.first() else { return Ok(()) };
+        let (status, answer) = ask(&self.caller, "GET", &format!("/{first}/-/spool"), &self.token).await?;
+        if status != 200 {
+            bail!("{first} answered {status}: {}", crate::output::text(&answer, "/detail"));
+        }
+        let all = self.looked_after.is_none_or(|at| at.elapsed() >= LOOK_AFTER);
+        if all {
+            self.looked_after = Some(Instant::now());
+        }
+        let waiting = crate::output::items(&answer, "/spool");
+        let waits = |name: &String| waiting.iter().any(|depth| crate::output::text(depth, "/connector") == name);
+        let names: Vec<String> = self.names.iter().filter(|name| all || waits(name)).cloned().collect();
+        for connector in names {
+            let (name, path) = (format!("spool of {connector}"), format!("/{connector}/-/spool"));
+            self.begin_at(name, path, SPOOL_RUNS);
+        }
+        Ok(())
     }
 
     /// Webhooks, if there are any to deliver.
@@ -108,6 +158,16 @@ impl Timer {
         Ok(())
     }
 
+    /// The ledger's seals, for what came in since the last look. What one request leaves is the next one's.
+    async fn seal(&self) -> Result<()> {
+        let (status, answer) = ask(&self.caller, "POST", "/api/-/seal", &self.token).await?;
+        match status {
+            // An application without our API has no ledger.
+            200 | 404 => Ok(()),
+            _ => bail!("the ledger answered {status}: {}", crate::output::text(&answer, "/detail")),
+        }
+    }
+
     /// Connectors of ours with something due: one question for all of them, to any.
     async fn due(&self) -> Result<Vec<String>> {
         let Some(first) = self.names.first() else { return Ok(Vec::new()) };
@@ -123,16 +183,28 @@ impl Timer {
 
     /// One delivery per connector at a time: a slow provider holds up only its own.
     fn begin(&mut self, name: String, connector: String) {
+        self.begin_at(name, format!("/{connector}/-/deliver"), 1);
+    }
+
+    /// At most so many runs, while there is more to do.
+    fn begin_at(&mut self, name: String, path: String, runs: usize) {
         self.running.retain(|_, running| !running.is_finished());
         if self.running.contains_key(&name) {
             return;
         }
-        let (caller, token, path) = (self.caller.clone(), self.token.clone(), format!("/{connector}/-/deliver"));
+        let (caller, token) = (self.caller.clone(), self.token.clone());
+        let mut stopped = self.stopped.clone();
         let running = tokio::spawn(async move {
-            match ask(&caller, "POST", &path, &token).await {
-                Ok((200, _)) => {}
-                Ok((status, _)) => tracing::warn!("{path} answered {status}"),
-                Err(error) => tracing::warn!("{path}: {error:#}"),
+            for _ in 0..runs {
+                match ask(&caller, "POST", &path, &token).await {
+                    Ok((200, answer)) if answer.get("more") == Some(&Value::Bool(true)) => {}
+                    Ok((200, _)) => break,
+                    Ok((status, _)) => return tracing::warn!("{path} answered {status}"),
+                    Err(error) => return tracing::warn!("{path}: {error:#}"),
+                }
+                if *stopped.borrow_and_update() {
+                    break;
+                }
             }
         });
         self.running.insert(name, running);
