@@ -2,12 +2,11 @@
 
 import os
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http, peers, postgres, server, spin, twilio  # noqa: E402
+from support import callers, checks, peers, postgres, server, spin, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -38,47 +37,6 @@ def started():
     status, output, errors = migrate("--admit", "app")
     checks.equal(status, 0, output + errors)
     return server.Server(env=environment(), arguments=ON_POSTGRES)
-
-
-def stored(running):
-    """Keys of events, as often as they are stored."""
-    return sorted(event["call_id"] for event in running.events() if event["kind"] == "call.started")
-
-
-class Callers:
-    """Calls until told to stop; which were acknowledged."""
-
-    def __init__(self, bases, first, count=6):
-        self.acknowledged, self.refused, self.over = set(), [], threading.Event()
-        self.lock, self.next = threading.Lock(), first
-        self.threads = [threading.Thread(target=self._work, args=(bases[n % len(bases)],), daemon=True) for n in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def _work(self, base):
-        account = twilio.Account(base)
-        while not self.over.is_set():
-            with self.lock:
-                call = twilio.sid(self.next)
-                self.next += 1
-            request = account.request("/voice", twilio.call(call))
-            answer = http.send(base, *request, timeout=30)
-            with self.lock:
-                if answer.status == 200 and b"<Gather" in answer.body:
-                    self.acknowledged.add(call)
-                else:
-                    self.refused.append((answer.status, dict(answer.headers), answer.body))
-
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(40)
-
-
-def check_exactly_once(running, acknowledged):
-    found = stored(running)
-    checks.equal(len(found), len(set(found)), "no call is stored twice")
-    checks.equal(sorted(acknowledged - set(found)), [], "acknowledged and not stored")
 
 
 def test_without_an_address_or_a_profile_of_that_name_nothing_starts():
@@ -130,24 +88,24 @@ def test_two_servers_share_what_is_stored_and_a_redelivery_to_the_other_is_no_se
 
 def test_connections_cut_under_load_lose_and_double_nothing():
     with started() as one, started() as two:
-        callers = Callers([one.url, two.url], 1_000)
+        load = callers.Callers([one.url, two.url], 1_000)
         end = time.monotonic() + 6
         while time.monotonic() < end:
             time.sleep(0.3)
             DATABASE.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'")
         time.sleep(1)
-        callers.stop()
-        checks.holds(len(callers.acknowledged) > 20, f"{len(callers.acknowledged)} acknowledged")
-        check_exactly_once(one, callers.acknowledged)
+        load.stop()
+        checks.holds(len(load.acknowledged) > 20, f"{len(load.acknowledged)} acknowledged")
+        callers.check_exactly_once(one, load.acknowledged)
         idle = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state LIKE 'idle in transaction%'"
         checks.equal(DATABASE.sql(idle), "0")
-        print(f"        {len(callers.acknowledged)} acknowledged, {len(callers.refused)} told to come again", flush=True)
+        print(f"        {len(load.acknowledged)} acknowledged, {len(load.refused)} told to come again", flush=True)
 
 
 def test_a_crash_of_the_server_is_answered_in_time_and_everything_acknowledged_is_there_afterwards():
     with started() as running:
-        callers = Callers([running.url], 2_000_000)
-        checks.eventually(lambda: len(callers.acknowledged) > 10, 20, "calls are acknowledged")
+        load = callers.Callers([running.url], 2_000_000)
+        checks.eventually(lambda: len(load.acknowledged) > 10, 20, "calls are acknowledged")
         DATABASE.stop()
         time.sleep(2)
         while_down = time.monotonic()
@@ -157,11 +115,11 @@ def test_a_crash_of_the_server_is_answered_in_time_and_everything_acknowledged_i
         checks.holds(b"<Gather" not in answer.body, "nothing is acknowledged that is not stored")
         checks.equal(running.send("GET", "/readyz").status, 503)
         DATABASE.start()
-        before = len(callers.acknowledged)
-        checks.eventually(lambda: len(callers.acknowledged) > before + 10, 30, "calls are acknowledged again")
-        callers.stop()
-        check_exactly_once(running, callers.acknowledged)
-        checks.holds(callers.refused, "some came while the server was away")
+        before = len(load.acknowledged)
+        checks.eventually(lambda: len(load.acknowledged) > before + 10, 30, "calls are acknowledged again")
+        load.stop()
+        callers.check_exactly_once(running, load.acknowledged)
+        checks.holds(load.refused, "some came while the server was away")
 
 
 if __name__ == "__main__":

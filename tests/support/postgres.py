@@ -27,19 +27,24 @@ def _programs():
 class Postgres:
     """Running after construction. The administrator is `owner`, who owns the schema; `app` is what components connect as."""
 
-    def __init__(self):
-        self.programs = _programs()
+    def __init__(self, parent=None, settings=(), replica_of=None):
+        """`parent` is the folder for its data; `settings` are `name=value`; a replica follows another of these."""
+        self.programs, self.settings = _programs(), list(settings)
         # The server refuses to run as root.
         self.prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        self.folder = self._as("mktemp", "-d", os.path.join(tempfile.gettempdir(), "ventanilla-postgres-XXXXXX")).strip()
+        self.folder = self._as("mktemp", "-d", os.path.join(parent or tempfile.gettempdir(), "ventanilla-postgres-XXXXXX")).strip()
         self.data = os.path.join(self.folder, "data")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         try:
             self._as("sh", "-c", f"printf %s {PASSWORD} > {self.folder}/password")
-            self._as(f"{self.programs}/initdb", "-D", self.data, "-U", "owner", "-A", "scram-sha-256",
-                     f"--pwfile={self.folder}/password", "-E", "UTF8", "--locale=C", "--no-sync")
+            if replica_of is None:
+                self._as(f"{self.programs}/initdb", "-D", self.data, "-U", "owner", "-A", "scram-sha-256", "--wal-segsize=1",
+                         f"--pwfile={self.folder}/password", "-E", "UTF8", "--locale=C", "--no-sync")
+            else:
+                self._as(f"{self.programs}/pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                         "-d", replica_of.url("owner"))
             self.start()
         except BaseException:
             self.close()
@@ -52,7 +57,9 @@ class Postgres:
         return done.stdout
 
     def start(self):
+        """Waits until it takes connections."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=80"
+        options += "".join(f" -c {setting}" for setting in self.settings)
         # Its output goes to a file: a pipe would be held open by the server.
         self._as("sh", "-c", f"{self.programs}/pg_ctl -D {self.data} -s -w -l {self.folder}/log -o '{options}' start >/dev/null 2>&1")
 
@@ -60,12 +67,22 @@ class Postgres:
         """`immediate` is a crash: nothing is written that was not on the disk."""
         self._as(f"{self.programs}/pg_ctl", "-D", self.data, "-s", "-m", mode, "stop")
 
-    def close(self):
+    def stop_if_running(self):
+        """After a fault of which one can't know whether it stopped the server."""
         self._as(f"{self.programs}/pg_ctl", "-D", self.data, "-s", "-m", "immediate", "stop", check=False)
+
+    def promote(self):
+        """Makes a replica the primary."""
+        self._as(f"{self.programs}/pg_ctl", "-D", self.data, "-s", "-w", "promote")
+
+    def close(self):
+        self.stop_if_running()
         self._as("rm", "-rf", self.folder)
 
-    def url(self, user="app", database="postgres"):
-        return f"postgres://{user}:{PASSWORD}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+    def url(self, user="app", database="postgres", more=()):
+        """For a client; with `more` servers, whichever of all of them takes writes."""
+        hosts = ",".join(f"127.0.0.1:{one.port}" for one in (self, *more))
+        return f"postgres://{user}:{PASSWORD}@{hosts}/{database}?sslmode=disable" + ("&target_session_attrs=read-write" if more else "")
 
     def sql(self, statement):
         """As the administrator; rows as text."""
