@@ -5,6 +5,7 @@
 
 use crate::answer::{self, Problem};
 use crate::routes::Access;
+use channel_sdk::types::Header;
 use service_sdk::access::bearer;
 use service_sdk::tokens::{OPERATOR, Scope, Standing, Tokens};
 
@@ -50,6 +51,22 @@ pub(crate) fn check(
         (Standing::Insufficient, _) => Err(answer::insufficient_scope(scope.name())),
         (Standing::Expired, _) => Err(answer::expired()),
         (Standing::Unknown, _) => Err(answer::unauthorized(given.is_some())),
+    }
+}
+
+/// Checks that the request is of whoever drives deliveries.
+pub(crate) fn courier(authorization: Option<&[u8]>, variable: Result<String, String>) -> Result<Grant, Problem> {
+    let variable = variable.unwrap_or_default();
+    if variable.is_empty() {
+        return Err(answer::misconfigured(
+            "the variable `courier_token` is empty: give it a long random value, and the same to who calls this",
+        ));
+    }
+    let header = |value: &[u8]| Header { name: "authorization".into(), value: value.to_vec() };
+    let headers: Vec<Header> = authorization.map(header).into_iter().collect();
+    match service_sdk::access::courier(&variable, &headers) {
+        Ok(()) => Ok(Grant::default()),
+        Err(_) => Err(answer::not_the_courier()),
     }
 }
 

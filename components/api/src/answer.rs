@@ -149,6 +149,12 @@ pub(crate) fn unauthorized(given: bool) -> Problem {
     Problem::new(401, "unauthorized", "Unauthorized", detail).header("www-authenticate", challenge)
 }
 
+/// Who drives deliveries has a token of its own.
+pub(crate) fn not_the_courier() -> Problem {
+    let detail = "send the courier's token: Authorization: Bearer <variable courier_token>";
+    Problem::new(401, "unauthorized", "Unauthorized", detail).header("www-authenticate", "Bearer realm=\"ventanilla\"")
+}
+
 /// A token whose time is over (RFC 6750 §3.1).
 pub(crate) fn expired() -> Problem {
     Problem::new(401, "unauthorized", "Unauthorized", "this token has expired: ask the operator for a new one")

@@ -1,10 +1,11 @@
-//! `/api/{tenant}/events`, `/envelopes`, `/ledger`: what came in.
+//! `/api/{tenant}/events` and `/envelopes`: what came in.
 
 use crate::answer::{self, Answer, Problem};
+use crate::bindings::ledger;
 use crate::bindings::log as store;
 use crate::call::Call;
-use crate::json;
-use serde_json::Value;
+use crate::{json, periods};
+use channel_sdk::time_zone::TimeZone;
 
 /// Names of dispositions, as in the store's contract.
 const DISPOSITIONS: [&str; 3] = ["pending", "accepted", "quarantined"];
@@ -20,8 +21,11 @@ pub(crate) async fn events(call: &Call) -> Result<Answer, Problem> {
 /// `GET /api/{tenant}/envelopes`
 pub(crate) async fn envelopes(call: &Call) -> Result<Answer, Problem> {
     let disposition = call.query.get("disposition").map(disposition).transpose()?;
-    let page =
-        store::envelopes(call.tenant(), disposition, call.page()?).await.map_err(|e| answer::store(e, "after"))?;
+    let page = match between(call).await? {
+        None => store::envelopes(call.tenant(), disposition, call.page()?).await,
+        Some((since, until)) => ledger::received(call.tenant(), since, until, disposition, call.page()?).await,
+    };
+    let page = page.map_err(|e| answer::store(e, "after"))?;
     let items = page.envelopes.iter().map(json::envelope_summary).collect();
     Ok(Answer::json(200, &json::list("envelopes", items, page.next)))
 }
@@ -36,14 +40,17 @@ pub(crate) async fn envelope(call: &Call) -> Result<Answer, Problem> {
     }
 }
 
-/// `GET /api/{tenant}/ledger`
-pub(crate) async fn ledger(call: &Call) -> Result<Answer, Problem> {
-    let totals = store::totals(call.tenant()).await.map_err(|e| answer::store(e, "tenant"))?;
-    let lines: Vec<Value> = totals.iter().map(json::total).collect();
-    Ok(Answer::json(200, &json::list("ledger", lines, None)))
+/// The time in which they were received, if one is asked for.
+async fn between(call: &Call) -> Result<Option<(i64, i64)>, Problem> {
+    if let (None, None) = periods::edges(&call.query, TimeZone::UTC)? {
+        return Ok(None);
+    }
+    let (_, zone) = crate::ledger::time_zone(call).await?;
+    let (from, to) = periods::edges(&call.query, zone)?;
+    Ok(Some((from.unwrap_or(i64::MIN), to.unwrap_or(i64::MAX))))
 }
 
-fn connector(name: &str) -> Result<String, Problem> {
+pub(crate) fn connector(name: &str) -> Result<String, Problem> {
     match name.split_once('/') {
         Some((channel, vendor)) if !channel.is_empty() && !vendor.is_empty() => Ok(name.to_owned()),
         _ => Err(answer::invalid(

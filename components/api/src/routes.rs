@@ -24,6 +24,8 @@ pub(crate) enum Endpoint {
     Envelopes,
     Envelope,
     Ledger,
+    VerifyLedger,
+    Seal,
 }
 
 /// Who may use a route.
@@ -35,6 +37,8 @@ pub(crate) enum Access {
     AnyToken,
     /// Whoever has a token of the tenant in the path.
     Tenant,
+    /// Whoever drives deliveries: the variable courier_token.
+    Courier,
 }
 
 /// One method of one path.
@@ -61,7 +65,7 @@ impl Route {
 
     /// Whether the request's body means something here.
     pub(crate) fn reads_body(&self) -> bool {
-        self.method != "GET"
+        self.method != "GET" && self.endpoint != Endpoint::Seal
     }
 }
 
@@ -83,6 +87,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET",   "/metrics",                                         Access::Open,     &[], Endpoint::Metrics),
     route("GET",   "/api/openapi.json",                                Access::Open,     &[], Endpoint::Description),
     route("GET",   "/api/tenants",                                     Access::AnyToken, &[], Endpoint::Tenants),
+    route("POST",  "/api/-/seal",                                      Access::Courier,  &[], Endpoint::Seal),
     route("GET",   "/api/{tenant}/profile",                            Access::Tenant,   &[], Endpoint::Profile),
     route("PUT",   "/api/{tenant}/profile",                            Access::Tenant,   &[], Endpoint::PutProfile),
     route("GET",   "/api/{tenant}/cases",                              Access::Tenant,   &["status", "channel", "q", "after", "limit"], Endpoint::Cases),
@@ -94,9 +99,10 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST",  "/api/{tenant}/contacts/{contact}/join",            Access::Tenant,   &[], Endpoint::JoinContacts),
     route("POST",  "/api/{tenant}/contacts/{contact}/separate",        Access::Tenant,   &[], Endpoint::SeparateContacts),
     route("GET",   "/api/{tenant}/events",                             Access::Tenant,   &["connector", "after", "limit"], Endpoint::Events),
-    route("GET",   "/api/{tenant}/envelopes",                          Access::Tenant,   &["disposition", "after", "limit"], Endpoint::Envelopes),
+    route("GET",   "/api/{tenant}/envelopes",                          Access::Tenant,   &["disposition", "from", "to", "after", "limit"], Endpoint::Envelopes),
     route("GET",   "/api/{tenant}/envelopes/{envelope}",               Access::Tenant,   &[], Endpoint::Envelope),
-    route("GET",   "/api/{tenant}/ledger",                             Access::Tenant,   &[], Endpoint::Ledger),
+    route("GET",   "/api/{tenant}/ledger",                             Access::Tenant,   &["from", "to", "by", "connector"], Endpoint::Ledger),
+    route("GET",   "/api/{tenant}/ledger/verify",                      Access::Tenant,   &["after", "limit", "head"], Endpoint::VerifyLedger),
 ];
 
 /// Values of the `{name}` segments.

@@ -30,6 +30,8 @@ pub struct Intake {
     pub envelope: Value,
     /// Per event what the database needs to place it, and the event itself as `json`.
     pub events: Vec<Value>,
+    /// The envelope's digest ([`crate::chain::digest`]); empty if it was journalled, since then it has one.
+    pub digest: String,
     /// The envelope's body, beside the rest because it need not be text.
     pub body: Vec<u8>,
 }
@@ -128,7 +130,7 @@ pub fn intake(
         None => ids::uuid_v7(envelope.received_at, random).map_err(IntakeError::Random)?,
     };
     let head = json!({
-        "id": id,
+        "id": id.as_str(),
         "known": envelope.id.is_some(),
         "tenant": envelope.tenant,
         "connector": envelope.connector,
@@ -145,7 +147,8 @@ pub fn intake(
     });
     let events: Result<Vec<Value>, _> =
         events.iter().map(|event| entry(event, channel, envelope.received_at, random)).collect();
-    Ok(Intake { envelope: head, events: events?, body: envelope.body })
+    let digest = if envelope.id.is_some() { String::new() } else { crate::chain::digest(&id, &envelope) };
+    Ok(Intake { envelope: head, events: events?, digest, body: envelope.body })
 }
 
 /// The handle of the person who wrote or called: none if withheld, empty, or if it was the administration itself.

@@ -6,15 +6,17 @@
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod chain;
 pub mod database;
 pub mod ids;
 pub mod intake;
 pub mod provider;
 pub mod rows;
+pub mod sealing;
 mod store;
 pub mod text;
 
 #[doc(hidden)]
 pub use bindings::__export_store;
-pub use bindings::exports::ventanilla::store::{cases, directory, feed, log, outbox};
+pub use bindings::exports::ventanilla::store::{cases, directory, feed, ledger, log, outbox};
 pub use store::Store;

@@ -4,6 +4,7 @@ use channel_sdk::types::{Event, Instant, Lookup, PublicCase, Receipt, TenantProf
 
 use crate::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
 use crate::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
+use crate::ledger::{Account, Examination, Sealing};
 use crate::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use crate::outbox::{Item, Queue, Settlement};
 
@@ -123,6 +124,19 @@ pub trait Store {
         author: String,
         at: Instant,
     ) -> Result<Option<DestinationState>, StoreError>;
+
+    async fn add_up(&self, tenant: String, bounds: Vec<Instant>) -> Result<Account, StoreError>;
+    async fn seal(&self, at: Instant, limit: u32) -> Result<Sealing, StoreError>;
+    async fn link(&self, tenant: String, number: u64) -> Result<Option<String>, StoreError>;
+    async fn examine(&self, tenant: String, after: u64, limit: u32) -> Result<Examination, StoreError>;
+    async fn received(
+        &self,
+        tenant: String,
+        since: Instant,
+        until: Instant,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError>;
 }
 
 /// Exports a `static` [`Store`] as the component's `ventanilla:store` interfaces. Native builds get nothing from it.
@@ -139,6 +153,7 @@ macro_rules! export_store {
                 Total,
             };
             use $crate::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
+            use $crate::ledger::{Account, Examination, Sealing};
             use $crate::outbox::{Item, Queue, Settlement};
             use $crate::directory::TenantProfile;
 
@@ -309,6 +324,30 @@ macro_rules! export_store {
                     at: Instant,
                 ) -> Result<Option<DestinationState>, StoreError> {
                     $store.feed_control(tenant, destination, command, author, at).await
+                }
+            }
+
+            impl $crate::ledger::Guest for Provider {
+                async fn add_up(tenant: String, bounds: Vec<Instant>) -> Result<Account, StoreError> {
+                    $store.add_up(tenant, bounds).await
+                }
+                async fn seal(at: Instant, limit: u32) -> Result<Sealing, StoreError> {
+                    $store.seal(at, limit).await
+                }
+                async fn link(tenant: String, number: u64) -> Result<Option<String>, StoreError> {
+                    $store.link(tenant, number).await
+                }
+                async fn examine(tenant: String, after: u64, limit: u32) -> Result<Examination, StoreError> {
+                    $store.examine(tenant, after, limit).await
+                }
+                async fn received(
+                    tenant: String,
+                    since: Instant,
+                    until: Instant,
+                    disposition: Option<String>,
+                    page: Page,
+                ) -> Result<EnvelopePage, StoreError> {
+                    $store.received(tenant, since, until, disposition, page).await
                 }
             }
 

@@ -21,6 +21,7 @@ spin_sdk::wit_bindgen::generate!({
         import ventanilla:store/directory@1.0.0;
         import ventanilla:store/outbox@1.0.0;
         import ventanilla:store/feed@1.0.0;
+        import ventanilla:store/ledger@1.0.0;
     }",
     world: "ventanilla:probe/probe",
     runtime_path: "::spin_sdk::wit_bindgen::rt",
@@ -29,7 +30,7 @@ spin_sdk::wit_bindgen::generate!({
     generate_all,
 });
 
-use ventanilla::store::{cases, directory, feed, log, outbox};
+use ventanilla::store::{cases, directory, feed, ledger, log, outbox};
 
 /// Calls a function with the arguments of an array.
 macro_rules! functions {
@@ -56,6 +57,8 @@ async fn call(name: &str, arguments: &[u8]) -> Result<Value, serde_json::Error> 
         outbox: claim(connector, now, lease_until, limit) queues() settle(id, at, settlement);
         feed: queues(now) claim(tenant, destination, start, now, lease_until, limit)
             settle(tenant, destination, lease, at, settlement) states(tenant) control(tenant, destination, command, author, at);
+        ledger: add_up(tenant, bounds) seal(at, limit) link(tenant, number) examine(tenant, after, limit)
+            received(tenant, since, until, disposition, page);
     }
 }
 

@@ -11,6 +11,7 @@ mod cases;
 mod directory;
 mod errors;
 mod feed;
+mod ledger;
 mod log;
 pub mod migrate;
 mod outbox;

@@ -13,6 +13,16 @@ use crate::errors::store_error;
 use crate::migrate;
 use crate::store::{given, json, maybe, text};
 
+/// Refuses what is no disposition.
+pub(crate) fn known(disposition: Option<&str>) -> Result<(), StoreError> {
+    match disposition.filter(|name| !["pending", "accepted", "quarantined"].contains(name)) {
+        None => Ok(()),
+        Some(other) => Err(StoreError::Invalid(format!(
+            "there is no disposition {other:?}: it is pending, accepted or quarantined"
+        ))),
+    }
+}
+
 impl<C: Connect> PostgresStore<C> {
     pub(crate) async fn take_in(
         &self,
@@ -26,8 +36,12 @@ impl<C: Connect> PostgresStore<C> {
             let intake = draws.intake(&envelope, disposition, events, self.random())?;
             let document = Value::Text(storable_json(&intake.document()).into_owned());
             let named = if intake.seeks_a_public_case() { "ventanilla.with_public_cases_1($1, $2)" } else { "$2" };
-            let sql = format!("CALL ventanilla.intake_1($1, {named}, $3, NULL)");
-            match self.run(&sql, vec![tenant.clone(), document, Value::Blob(intake.body)]).await {
+            let sql = format!("CALL ventanilla.intake_2($1, {named}, $3, $4, $5, $6, NULL)");
+            let id = intake.envelope.get("id").and_then(Json::as_str).map_or(Value::Null, given);
+            let known = i64::from(intake.digest.is_empty());
+            let body = Value::Blob(intake.body);
+            let parameters = vec![tenant.clone(), document, body, id, known.into(), intake.digest.into()];
+            match self.run(&sql, parameters).await {
                 Ok(rows) => return json(&rows.into_iter().next().unwrap_or_default(), 0),
                 Err(error) => draws.again(&error, store_error)?,
             }
@@ -75,13 +89,7 @@ impl<C: Connect> PostgresStore<C> {
         page: Page,
     ) -> Result<EnvelopePage, StoreError> {
         let (before, limit) = (cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
-        if let Some(other) =
-            disposition.as_deref().filter(|name| !["pending", "accepted", "quarantined"].contains(name))
-        {
-            return Err(StoreError::Invalid(format!(
-                "there is no disposition {other:?}: it is pending, accepted or quarantined"
-            )));
-        }
+        known(disposition.as_deref())?;
         let parameters = vec![given(&tenant), before.into(), (limit + 1).into(), maybe(disposition.as_deref())];
         let mut rows = self.read_rows("envelopes_1", parameters).await?;
         let next = cut(&mut rows, limit, |row| row.integer(0));

@@ -7,9 +7,11 @@ use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, 
 use store_sdk::database::{Connect, Database as _, DatabaseError, Row, Value};
 use store_sdk::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start};
 use store_sdk::ids::Random;
+use store_sdk::ledger::{Account, Examination, Sealing};
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
 use store_sdk::provider::{no_random, row_error};
+use store_sdk::sealing;
 use store_sdk::text;
 
 use crate::errors::{store_error, what_next};
@@ -273,5 +275,28 @@ impl<C: Connect> Store for PostgresStore<C> {
         _at: Instant,
     ) -> Result<Option<DestinationState>, StoreError> {
         self.command(tenant, destination, command, author).await
+    }
+
+    async fn add_up(&self, tenant: String, bounds: Vec<Instant>) -> Result<Account, StoreError> {
+        self.accounted(tenant, &bounds).await
+    }
+    async fn seal(&self, at: Instant, limit: u32) -> Result<Sealing, StoreError> {
+        sealing::seal(self, at, limit).await
+    }
+    async fn link(&self, tenant: String, number: u64) -> Result<Option<String>, StoreError> {
+        self.link_of(tenant, number).await
+    }
+    async fn examine(&self, tenant: String, after: u64, limit: u32) -> Result<Examination, StoreError> {
+        sealing::examine(self, &tenant, after, limit).await
+    }
+    async fn received(
+        &self,
+        tenant: String,
+        since: Instant,
+        until: Instant,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError> {
+        self.received_between(tenant, sealing::ids(since, until, &page), disposition.as_deref(), &page).await
     }
 }

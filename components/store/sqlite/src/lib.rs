@@ -10,6 +10,7 @@ pub mod database;
 mod directory;
 mod errors;
 mod feed;
+mod ledger;
 mod log;
 pub mod migrate;
 mod outbox;

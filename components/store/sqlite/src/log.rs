@@ -15,19 +15,19 @@ use crate::store::{self, cut, limit};
 
 /// Writes everything and answers with the envelope's id and the receipts, all in one statement.
 const INTAKE: &str =
-    "INSERT INTO intake_2 (id, known, tenant, connector, channel, method, target, headers, received_at, verified_by,
-    nonce, binding, disposition, reason, only_key, ended, events, body)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+    "INSERT INTO intake_3 (id, known, tenant, connector, channel, method, target, headers, received_at, verified_by,
+    nonce, binding, disposition, reason, only_key, ended, events, body, given, digest)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
   RETURNING json_object(
     'envelope', CASE WHEN known OR nonce IS NULL THEN id ELSE (SELECT n.envelope FROM nonces n
-      WHERE n.tenant = intake_2.tenant AND n.connector = intake_2.connector AND n.nonce = intake_2.nonce) END,
+      WHERE n.tenant = intake_3.tenant AND n.connector = intake_3.connector AND n.nonce = intake_3.nonce) END,
     'receipts', json((SELECT json_group_array(json_object('n', p.key, 'id', v.id, 'duplicate', v.id <> p.value ->> 'id',
         'opened', v.opened, 'reference', (SELECT c.reference FROM cases c WHERE c.id = v.case_id),
         'asked', json((SELECT json_object('reference', a.reference, 'status', a.status, 'department', a.department,
             'opened_at', a.opened_at, 'updated_at', a.updated_at)
           FROM cases a WHERE a.tenant = v.tenant AND a.reference = p.value ->> 'asks'))))
-      FROM json_each(events) p CROSS JOIN events v ON v.tenant = intake_2.tenant
-        AND v.connector = intake_2.connector AND v.idempotency_key = p.value ->> 'key')))";
+      FROM json_each(events) p CROSS JOIN events v ON v.tenant = intake_3.tenant
+        AND v.connector = intake_3.connector AND v.idempotency_key = p.value ->> 'key')))";
 
 /// The events, when some would join a public case: each with the token of the one it names, if there is one. What is done for few is no
 /// step of the views, so that it costs the others nothing.
@@ -60,7 +60,62 @@ fn parameters(intake: Intake) -> Vec<Value> {
         i64::from(intake.ended()).into(),
         intake.events_json().into(),
         Value::Blob(intake.body),
+        i64::try_from(intake.events.len()).unwrap_or(i64::MAX).into(),
+        intake.digest.into(),
     ]
+}
+
+/// A condition on the disposition, if one is wanted.
+pub(crate) fn filter(disposition: Option<&str>) -> Result<&'static str, StoreError> {
+    Ok(match disposition {
+        None => "",
+        Some("accepted") => "AND disposition = 'accepted' ",
+        // Named literally, so that the partial index serves.
+        Some("pending") => "AND disposition = 'pending' AND disposition <> 'accepted' ",
+        Some("quarantined") => "AND disposition = 'quarantined' AND disposition <> 'accepted' ",
+        Some(other) => {
+            return Err(StoreError::Invalid(format!(
+                "there is no disposition {other:?}: it is pending, accepted or quarantined"
+            )));
+        }
+    })
+}
+
+/// An envelope in a list: `seq, id, connector, method, target, received_at, verified_by, disposition, reason, body_bytes, events`.
+pub(crate) fn summary(row: &Row) -> EnvelopeSummary {
+    let text = |index| row.text(index).map(unescape).unwrap_or_default();
+    EnvelopeSummary {
+        id: text(1),
+        connector: text(2),
+        method: text(3),
+        target: text(4),
+        received_at: row.integer(5).unwrap_or(0),
+        verified_by: text(6),
+        disposition: match row.text(7) {
+            Some("accepted") => Disposition::Accepted,
+            Some("quarantined") => Disposition::Quarantined(text(8)),
+            _ => Disposition::Pending,
+        },
+        body_bytes: row.integer(9).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+        events: row.integer(10).and_then(|events| u32::try_from(events).ok()).unwrap_or(0),
+    }
+}
+
+/// A whole envelope: `id, tenant, connector, method, target, headers, body, received_at, verified_by, nonce`.
+pub(crate) fn envelope(row: &Row) -> Result<Envelope, StoreError> {
+    let text = |index| row.text(index).map(unescape).unwrap_or_default();
+    Ok(Envelope {
+        id: row.text(0).map(str::to_owned),
+        tenant: text(1),
+        connector: text(2),
+        method: text(3),
+        target: text(4),
+        headers: rows::headers(&store::json(row, 5)?).map_err(row_error)?,
+        body: row.bytes(6).unwrap_or_default().to_vec(),
+        received_at: row.integer(7).unwrap_or(0),
+        verified_by: text(8),
+        nonce: row.text(9).map(unescape),
+    })
 }
 
 impl<C: Connect> SqliteStore<C> {
@@ -123,61 +178,21 @@ impl<C: Connect> SqliteStore<C> {
         page: Page,
     ) -> Result<EnvelopePage, StoreError> {
         let (before, limit) = (store::cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
-        let filter = match disposition.as_deref() {
-            None => "",
-            Some("accepted") => "AND disposition = 'accepted' ",
-            // Named literally, so that the partial index serves.
-            Some("pending") => "AND disposition = 'pending' AND disposition <> 'accepted' ",
-            Some("quarantined") => "AND disposition = 'quarantined' AND disposition <> 'accepted' ",
-            Some(other) => {
-                return Err(StoreError::Invalid(format!(
-                    "there is no disposition {other:?}: it is pending, accepted or quarantined"
-                )));
-            }
-        };
+        let filter = filter(disposition.as_deref())?;
         let sql = format!(
             "SELECT seq, id, connector, method, target, received_at, verified_by, disposition, reason, body_bytes, events \
              FROM envelopes WHERE tenant = ?1 AND seq < ?2 {filter}ORDER BY seq DESC LIMIT ?3"
         );
         let mut rows = self.rows(&sql, vec![tenant.into(), before.into(), (limit + 1).into()]).await?;
         let next = cut(&mut rows, limit, 0);
-        let text = |row: &Row, index| row.text(index).map(unescape).unwrap_or_default();
-        let envelope = |row: &Row| EnvelopeSummary {
-            id: text(row, 1),
-            connector: text(row, 2),
-            method: text(row, 3),
-            target: text(row, 4),
-            received_at: row.integer(5).unwrap_or(0),
-            verified_by: text(row, 6),
-            disposition: match row.text(7) {
-                Some("accepted") => Disposition::Accepted,
-                Some("quarantined") => Disposition::Quarantined(text(row, 8)),
-                _ => Disposition::Pending,
-            },
-            body_bytes: row.integer(9).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-            events: row.integer(10).and_then(|events| u32::try_from(events).ok()).unwrap_or(0),
-        };
-        Ok(EnvelopePage { envelopes: rows.iter().map(envelope).collect(), next })
+        Ok(EnvelopePage { envelopes: rows.iter().map(summary).collect(), next })
     }
 
     pub(crate) async fn one_envelope(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
         let sql = "SELECT id, tenant, connector, method, target, headers, body, received_at, verified_by, nonce \
                    FROM envelopes WHERE tenant = ?1 AND id = ?2";
         let rows = self.rows(sql, vec![tenant.into(), id.into()]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let text = |index| row.text(index).map(unescape).unwrap_or_default();
-        Ok(Some(Envelope {
-            id: row.text(0).map(str::to_owned),
-            tenant: text(1),
-            connector: text(2),
-            method: text(3),
-            target: text(4),
-            headers: rows::headers(&store::json(row, 5)?).map_err(row_error)?,
-            body: row.bytes(6).unwrap_or_default().to_vec(),
-            received_at: row.integer(7).unwrap_or(0),
-            verified_by: text(8),
-            nonce: row.text(9).map(unescape),
-        }))
+        rows.first().map(envelope).transpose()
     }
 
     pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {

@@ -16,6 +16,7 @@ use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, 
 use store_sdk::feed::{
     Batch, Command as FeedCommand, DestinationState, Queue as FeedQueue, Settlement as FeedSettlement, Start,
 };
+use store_sdk::ledger::{Account, Examination, Sealing};
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
 use ventanilla_host::{Host, Options};
@@ -289,5 +290,28 @@ impl Store for BuiltStore {
         at: Instant,
     ) -> Result<Option<DestinationState>, StoreError> {
         self.call("feed/control", &(tenant, destination, command, author, at))
+    }
+
+    async fn add_up(&self, tenant: String, bounds: Vec<Instant>) -> Result<Account, StoreError> {
+        self.call("ledger/add_up", &(tenant, bounds))
+    }
+    async fn seal(&self, at: Instant, limit: u32) -> Result<Sealing, StoreError> {
+        self.call("ledger/seal", &(at, limit))
+    }
+    async fn link(&self, tenant: String, number: u64) -> Result<Option<String>, StoreError> {
+        self.call("ledger/link", &(tenant, number))
+    }
+    async fn examine(&self, tenant: String, after: u64, limit: u32) -> Result<Examination, StoreError> {
+        self.call("ledger/examine", &(tenant, after, limit))
+    }
+    async fn received(
+        &self,
+        tenant: String,
+        since: Instant,
+        until: Instant,
+        disposition: Option<String>,
+        page: Page,
+    ) -> Result<EnvelopePage, StoreError> {
+        self.call("ledger/received", &(tenant, since, until, disposition, page))
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod desk;
 mod feed;
 mod intake;
+mod ledger;
 mod sending;
 mod threading;
 
@@ -21,6 +22,7 @@ pub use calls::*;
 pub use desk::*;
 pub use feed::*;
 pub use intake::*;
+pub use ledger::*;
 pub use sending::*;
 pub use threading::*;
 
@@ -171,6 +173,16 @@ macro_rules! store_suite {
             a_restart_in_between_loses_and_repeats_nothing_that_was_settled
             what_the_store_itself_finds_is_in_the_feed
             large_entries_come_in_smaller_batches
+            // ledger
+            what_is_stored_is_sealed_in_one_chain_per_tenant
+            two_that_seal_at_once_make_one_chain
+            nothing_that_is_written_meanwhile_is_left_without_a_seal
+            an_account_has_every_delivery_once
+            a_single_use_value_that_comes_again_is_a_repeat
+            what_was_journalled_has_its_duplicates_counted_and_a_replay_has_none
+            received_envelopes_are_found_by_their_time
+            a_chain_is_examined_part_by_part
+            a_limit_of_nothing_and_bounds_that_do_not_ascend_are_invalid
         );
     };
     (@tests $make:path: $($name:ident)*) => {
