@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Token(TokenOptions),
     /// Print what every connector of the application says of itself, as a page (docs/channels.md).
     Channels(ChannelsOptions),
+    /// Print what each component of the application may reach: hosts, databases, variables (docs/capabilities.md).
+    Capabilities(CapabilitiesOptions),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -399,6 +401,22 @@ pub(crate) struct CheckComponentOptions {
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CapabilitiesOptions {
+    /// The application.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
+    /// Which store.
+    #[arg(long, value_parser = ["sqlite", "postgres"], default_value = "sqlite")]
+    pub(crate) profile: String,
+    /// As JSON.
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// As a page, with both profiles.
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Args)]

@@ -4,6 +4,7 @@
 //! module per command. `dialects` has the callers it can play; nothing else here knows a provider.
 
 mod call;
+mod capabilities;
 mod cases;
 mod channels;
 mod check;
@@ -61,6 +62,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Tenant { command } => tenant::run(&target, &command),
         Command::Check(options) => check::run(&options),
         Command::Channels(options) => channels::run(&options),
+        Command::Capabilities(options) => capabilities::run(&options),
         Command::Token(options) => token::run(&target, &options),
         Command::Migrate(options) => migrate::run(&options),
         Command::NewConnector(options) => new_connector::run(&options),
