@@ -217,8 +217,13 @@ def test_every_variable_of_the_application_has_its_place_in_the_spin_app_and_in_
     secret = {found["metadata"]["name"]: found["stringData"] for found in examples()}
     app = of(overlays()["municipality"], "SpinApp")[0]
     checks.equal(sorted(variable["name"] for variable in app["spec"]["variables"]), wanted)
-    checks.equal(sorted(key.lower() for key in secret["ventanilla-settings"]), wanted)
+    # Whether there is a durable spool is for the manifests to say, not for who fills in secrets.
+    plain = {variable["name"]: variable["value"] for variable in app["spec"]["variables"] if "value" in variable}
+    checks.equal(plain, {"spool": "on"})
+    checks.equal(sorted([*plain, *(key.lower() for key in secret["ventanilla-settings"])]), wanted)
     for variable in app["spec"]["variables"]:
+        if variable["name"] in plain:
+            continue
         key = variable["valueFrom"]["secretKeyRef"]
         checks.equal((key["name"], key["key"]), ("ventanilla-settings", variable["name"].upper()))
 
@@ -360,6 +365,42 @@ def test_what_the_jobs_and_the_pods_run_works_from_the_image_s_files():
         database.close()
     after = sorted(os.path.join(folder, file) for folder, _, files in os.walk(root) for file in files)
     checks.equal(after, before, "a read-only file system is enough: nothing was written but data")
+
+
+def test_the_page_of_capabilities_is_what_the_manifest_says():
+    status, output, errors = server.command("capabilities", "--markdown")
+    checks.equal(status, 0, errors)
+    with open(os.path.join(peers.ROOT, "docs", "capabilities.md")) as page:
+        stale = "docs/capabilities.md is stale; write it with `ventanilla capabilities --markdown > docs/capabilities.md`"
+        checks.holds(page.read() == output, stale)
+    for profile in ("sqlite", "postgres"):
+        status, output, errors = server.command("capabilities", "--profile", profile, "--json")
+        checks.equal(status, 0, errors)
+        for component in json.loads(output)["components"]:
+            connectors = [part for part in component["parts"] if part["file"] == component["component"] + ".wasm"]
+            checks.holds(component["file"] != "gateway.wasm" or connectors, f"{component['component']} has no connector")
+            checks.equal([part["inherits"] for part in connectors], [[]] * len(connectors), "connectors inherit nothing")
+
+
+def test_the_unit_of_systemd_is_one_that_systemd_takes():
+    if not shutil.which("systemd-analyze"):
+        raise checks.Skip("systemd-analyze is not on PATH: apt-get install systemd")
+    folder = server.folder()
+    with open(os.path.join(INFRA, "systemd", "ventanilla.service")) as text:
+        unit = text.read()
+    for wanted, instead in (("/usr/local/bin/ventanilla", server.BINARY), ("WorkingDirectory=/srv/ventanilla", f"WorkingDirectory={folder}")):
+        checks.contains(unit, wanted)
+        unit = unit.replace(wanted, instead)
+
+    def verify(changed):
+        with open(os.path.join(folder, "ventanilla.service"), "w") as file:
+            file.write(changed)
+        return subprocess.run(["systemd-analyze", "verify", os.path.join(folder, "ventanilla.service")], capture_output=True, text=True, timeout=30)
+
+    done = verify(unit)
+    checks.equal((done.returncode, [line for line in done.stderr.splitlines() if "ventanilla.service" in line]), (0, []))
+    done = verify(unit.replace("ProtectHome=true", "ProtectHome=perhaps"))
+    checks.contains(done.stderr, "perhaps")
 
 
 if __name__ == "__main__":
