@@ -89,8 +89,14 @@ pub(crate) enum Command {
     Envelopes(EnvelopesOptions),
     /// Translate stored envelopes again, after a connector has been repaired.
     ///
-    /// Without an id every quarantined envelope of the tenant is replayed. What was stored before stays once.
+    /// Without an id every quarantined envelope of the tenant is replayed; with --from or --to every envelope received then, whatever became of
+    /// it. What was stored before stays once.
     Replay(ReplayOptions),
+    /// Show whether what came in adds up, per connector and period; fails if it does not.
+    ///
+    /// The words are defined in docs/ledger.md. Envelopes are sealed in a chain of hashes: --verify makes every hash again. The head that is
+    /// printed, kept elsewhere, shows later (--head) that nothing up to there was changed, taken away or cut off.
+    Ledger(LedgerOptions),
     /// Play a caller: place a signed telephone call and walk through the menu.
     ///
     /// Prints what is said and does what it is told, in the order of --say, --press and --script. At a terminal it asks
@@ -147,11 +153,11 @@ pub(crate) struct UpOptions {
     /// Connections to PostgreSQL at most (see max_connections of the server).
     #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) postgres_connections: u16,
-    /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
-    #[arg(long, value_name = "FILE")]
     /// Requests a second that one tenant may send by one connector; beyond it 429 [default: no limit but a fair share].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tenant_rate: Option<u32>,
+    /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].
+    #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
     /// Print one line of JSON when it serves, and logs as JSON on standard error.
     #[arg(long)]
@@ -267,7 +273,38 @@ pub(crate) struct EnvelopesOptions {
 pub(crate) struct ReplayOptions {
     /// Ids of envelopes; all quarantined ones if absent.
     pub(crate) envelopes: Vec<String>,
+    /// Those received from this day (2026-11-21, as the tenant's clocks show it) or time (2026-11-21T10:00:00Z) on.
+    #[arg(long, value_name = "TIME", conflicts_with = "envelopes")]
+    pub(crate) from: Option<String>,
+    /// Those received up to the end of this day, or until this time.
+    #[arg(long, value_name = "TIME", conflicts_with = "envelopes")]
+    pub(crate) to: Option<String>,
     /// One result per line, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct LedgerOptions {
+    /// What was received from this day (2026-11-21, as the tenant's clocks show it) or time (2026-11-21T10:00:00Z) on.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// What was received up to the end of this day, or until this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// A line per day or per hour; without --from the last seven days, or 24 hours.
+    #[arg(long, value_parser = ["day", "hour"])]
+    pub(crate) by: Option<String>,
+    /// Only those of this connector, as channel/vendor.
+    #[arg(long)]
+    pub(crate) connector: Option<String>,
+    /// Examine the chain: make every digest and every link again.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Examine it against a head that was printed and kept before.
+    #[arg(long, value_name = "NUMBER:LINK")]
+    pub(crate) head: Option<String>,
+    /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

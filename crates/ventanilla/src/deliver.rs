@@ -31,6 +31,7 @@ pub(crate) fn run(target: &TargetOptions, options: &DeliverOptions) -> Result<()
             )
         })?,
         webhooks: manifest.as_ref().is_some_and(crate::up::has_webhooks),
+        whole: manifest.is_some(),
         connectors: match &manifest {
             Some(manifest) => crate::up::connectors(manifest)
                 .into_iter()
@@ -57,6 +58,8 @@ struct Courier {
     token: String,
     connectors: Vec<String>,
     webhooks: bool,
+    /// Not some connectors only.
+    whole: bool,
     http: Http,
     json: bool,
 }
@@ -69,7 +72,18 @@ impl Courier {
         if self.webhooks && self.ask("GET", "/webhooks/-/due")?.get("due") == Some(&Value::Bool(true)) {
             self.drain("webhooks", ["sent", "retry", "stopped"], "stopped")?;
         }
-        spool
+        let sealed = if self.whole { self.seal() } else { Ok(()) };
+        spool.and(sealed)
+    }
+
+    /// The ledger's seals, for what came in since. Nobody waits for them, so nothing is said of them.
+    fn seal(&self) -> Result<()> {
+        for _ in 0..RUNS {
+            if self.ask("POST", "/api/-/seal")?.get("more") != Some(&Value::Bool(true)) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What waits in the spool, connector by connector; of all of them with `all`, so that they keep what callers hear while the store is

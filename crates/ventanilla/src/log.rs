@@ -86,13 +86,20 @@ pub(crate) fn envelopes(client: &Client, options: &EnvelopesOptions) -> Result<(
     Ok(())
 }
 
-/// Replays the envelopes named, or all that are quarantined or were left behind by a connector that stopped.
+/// Replays the envelopes named, those of a period, or all that are quarantined or were left behind by a connector that stopped.
 pub(crate) fn replay(client: &Client, options: &ReplayOptions) -> Result<()> {
-    let wanted = if options.envelopes.is_empty() { unfinished(client)? } else { named(client, &options.envelopes)? };
+    let period = options.from.is_some() || options.to.is_some();
+    let wanted = match options.envelopes.as_slice() {
+        [] if period => received(client, options)?,
+        [] => unfinished(client)?,
+        ids => named(client, ids)?,
+    };
     if wanted.is_empty() && !options.json {
-        eprintln!("nothing to replay: no envelope is quarantined");
+        let why = if period { "no envelope was received then" } else { "no envelope is quarantined" };
+        eprintln!("nothing to replay: {why}");
     }
     let (mut failed, total) = (0, wanted.len());
+    let (mut events, mut new, mut opened) = (0, 0, 0);
     for (number, (id, connector)) in wanted.into_iter().enumerate() {
         let path = format!("/{connector}/{}/-/replay/{}", percent(&client.target.tenant), percent(&id));
         let reply = client.raw("POST", &path, Some(b""))?;
@@ -100,6 +107,12 @@ pub(crate) fn replay(client: &Client, options: &ReplayOptions) -> Result<()> {
         let disposition = text(&answer, "/disposition");
         let fine = reply.status == 200 && disposition == "accepted";
         failed += usize::from(!fine);
+        for event in items(&answer, "/events") {
+            let is = |name: &str| event.get(name) == Some(&Value::Bool(true));
+            events += 1;
+            new += usize::from(!is("duplicate"));
+            opened += usize::from(!is("duplicate") && is("opened"));
+        }
         if options.json {
             println!("{}", json!({"envelope": id, "status": reply.status, "answer": answer}));
         } else {
@@ -110,6 +123,14 @@ pub(crate) fn replay(client: &Client, options: &ReplayOptions) -> Result<()> {
                 clean(&format!("{}/{total}  {id}  {connector}  {outcome}  {reason}", number + 1)).trim_end()
             );
         }
+    }
+    if options.json {
+        println!(
+            "{}",
+            json!({"replayed": total, "failed": failed, "events": events, "new_events": new, "new_cases": opened})
+        );
+    } else if total > 0 {
+        println!("{total} replayed: {events} events, {} known already, {new} new; {opened} new cases", events - new);
     }
     if failed > 0 {
         return Err(failure(
@@ -122,22 +143,34 @@ pub(crate) fn replay(client: &Client, options: &ReplayOptions) -> Result<()> {
 
 /// Every envelope that is quarantined, or still pending because its connector stopped.
 fn unfinished(client: &Client) -> Result<Vec<(String, String)>> {
+    let mut found = list(client, &[("disposition", "pending")])?;
+    found.extend(list(client, &[("disposition", "quarantined")])?);
+    Ok(found)
+}
+
+/// Every envelope that was received in a time.
+fn received(client: &Client, options: &ReplayOptions) -> Result<Vec<(String, String)>> {
+    let edges = [("from", &options.from), ("to", &options.to)];
+    let query: Vec<_> = edges.iter().filter_map(|(name, at)| Some((*name, at.as_deref()?))).collect();
+    list(client, &query)
+}
+
+/// Ids and connectors of envelopes, oldest first, as they came.
+fn list(client: &Client, wanted: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
-    for disposition in ["quarantined", "pending"] {
-        let mut after: Option<String> = None;
-        loop {
-            let mut query = vec![("limit", "500"), ("disposition", disposition)];
-            query.extend(after.as_deref().map(|after| ("after", after)));
-            let page = client.get("envelopes", &query)?;
-            let entry = |e: &Value| (text(e, "/id").to_owned(), text(e, "/connector").to_owned());
-            found.extend(items(&page, "/envelopes").iter().map(entry));
-            match page.get("next").and_then(Value::as_str) {
-                Some(next) => after = Some(next.to_owned()),
-                None => break,
-            }
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = vec![("limit", "500")];
+        query.extend_from_slice(wanted);
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let page = client.get("envelopes", &query)?;
+        let entry = |e: &Value| (text(e, "/id").to_owned(), text(e, "/connector").to_owned());
+        found.extend(items(&page, "/envelopes").iter().map(entry));
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
         }
     }
-    // Oldest first, as they came.
     found.reverse();
     Ok(found)
 }

@@ -14,6 +14,7 @@ mod config;
 mod deliver;
 mod dialects;
 mod failure;
+mod ledger;
 mod log;
 mod migrate;
 mod new_connector;
@@ -54,6 +55,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Events(options) => log::events(&target.client()?, &options),
         Command::Envelopes(options) => log::envelopes(&target.client()?, &options),
         Command::Replay(options) => log::replay(&target.client()?, &options),
+        Command::Ledger(options) => ledger::run(&target.client()?, &options),
         Command::Call(options) => {
             let steps = matches.subcommand_matches("call").map(call::steps_in_order).unwrap_or_default();
             call::run(&target, &options, steps)
