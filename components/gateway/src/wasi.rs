@@ -11,6 +11,7 @@ use channel_sdk::types::{
 use futures_channel::oneshot;
 use service_sdk::edge::{self, SECOND, within};
 use service_sdk::spool::{self as keys, Contents};
+use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode};
 use spin_sdk::wasip3::spawn;
 
@@ -32,6 +33,8 @@ const STORE_NS: u64 = 5 * SECOND;
 const STORE_LATE_NS: u64 = SECOND * 3 / 20;
 /// A store that did not answer in time is given up early for so long, in milliseconds; then one request waits for it again.
 const DOWN_MS: i64 = 5000;
+/// All that a voice provider's caller hears silence for, the key-value store included.
+const VOICE_NS: u64 = SECOND * 14 / 5;
 /// One call of the key-value store, of voice and of everybody else.
 const KEEP_VOICE_NS: u64 = SECOND * 7 / 10;
 const KEEP_NS: u64 = 5 * SECOND;
@@ -50,7 +53,12 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Gateway {
         let headers = request.get_headers().copy_all();
         let head = Head::new(&method, target, headers);
         let bodiless = head.method == "HEAD";
-        let ports = Wasi { request: Cell::new(Some(request)) };
+        let ports = Wasi {
+            request: Cell::new(Some(request)),
+            // Who drives deliveries waits; a caller does not.
+            operator: head.target.contains("/-/"),
+            started: monotonic_clock::now(),
+        };
         let answer = pipeline::serve(&ports, &head).await;
         edge::respond(answer, bodiless)
     }
@@ -71,6 +79,8 @@ thread_local! {
 
 struct Wasi {
     request: Cell<Option<http::Request>>,
+    operator: bool,
+    started: u64,
 }
 
 impl Ports for Wasi {
@@ -232,17 +242,16 @@ impl Wasi {
         // Only here, and when it fails, does an intake touch the key-value store.
         let watched = spool::is_on(self).await;
         let noted = watched && self.noted_down().await?;
-        let limit = if self.is_voice() { STORE_VOICE_NS } else { STORE_NS };
-        match within(limit - STORE_LATE_NS, answer).await {
+        match within(self.at_most(STORE_VOICE_NS, STORE_NS) - STORE_LATE_NS, answer).await {
             Some(result) => {
                 if noted {
-                    _ = self.forget(keys::DOWN).await;
+                    spawn(async { _ = keys::delete(keys::DOWN).await });
                 }
                 result.unwrap_or_else(|_| too_late())
             }
             None => {
                 if watched {
-                    _ = self.keep(keys::DOWN, self.now().to_string().as_bytes()).await;
+                    self.note_down();
                 }
                 too_late()
             }
@@ -261,17 +270,29 @@ impl Wasi {
         if is_within(now, at, DOWN_MS) {
             return Err(StoreError::Unavailable("the store did not answer in time just before".into()));
         }
-        _ = self.keep(keys::DOWN, now.to_string().as_bytes()).await;
+        self.note_down();
         Ok(true)
     }
 
-    async fn keeper<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let limit = if self.is_voice() { KEEP_VOICE_NS } else { KEEP_NS };
-        within(limit, call).await.unwrap_or_else(|| Err("the key-value store does not answer in time".into()))
+    /// Nobody waits for that.
+    fn note_down(&self) {
+        let now = self.now().to_string();
+        spawn(async move { _ = keys::set(keys::DOWN, now.as_bytes()).await });
     }
 
-    fn is_voice(&self) -> bool {
-        self.describe().channel == "telephony"
+    async fn keeper<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        within(self.at_most(KEEP_VOICE_NS, KEEP_NS), call)
+            .await
+            .unwrap_or_else(|| Err("the key-value store does not answer in time".into()))
+    }
+
+    /// How long one call may take: of voice, not longer than there is left of the time of all calls.
+    fn at_most(&self, voice: u64, others: u64) -> u64 {
+        if self.operator || self.describe().channel != "telephony" {
+            return others;
+        }
+        let left = VOICE_NS.saturating_sub(monotonic_clock::now().saturating_sub(self.started));
+        left.clamp(2 * STORE_LATE_NS, voice)
     }
 }
 
