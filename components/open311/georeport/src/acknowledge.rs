@@ -2,7 +2,8 @@
 //!
 //! | outcome | answer |
 //! |---|---|
-//! | accepted | 200, `service_requests` with the `service_request_id` |
+//! | accepted | 200, `service_requests` with the `service_request_id`; of an update, `service_request_updates` with our `update_id` |
+//! | accepted, an update of no public request | 404, `errors` |
 //! | quarantined | 200, with a token: staff will look, there is no id yet |
 //! | refused | 400, 403, 404 (405, 413 where HTTP wants them), `errors` |
 //! | unavailable | 503, `errors`: file it again |
@@ -19,6 +20,7 @@ use crate::answers;
 use crate::document;
 use crate::fault::{Fault, Faults};
 use crate::question::Question;
+use crate::update;
 use crate::wire::{self, Ask, Format, Resource};
 
 /// What the gateway sends at most, less the head.
@@ -27,6 +29,11 @@ const MAX_DOCUMENT: usize = 1_000_000;
 pub(crate) fn acknowledge(request: &Request, outcome: &Outcome, context: &Context) -> Response {
     let format = wire::format(&request.suffix);
     match outcome {
+        Outcome::Accepted(receipts) | Outcome::Quarantined(receipts)
+            if wire::resource(&request.suffix) == Some(Resource::Updates) =>
+        {
+            added(request, receipts, matches!(outcome, Outcome::Accepted(_)), format)
+        }
         Outcome::Accepted(receipts) | Outcome::Quarantined(receipts) => filed(request, receipts, format),
         Outcome::Refused(refused) => failed(&faults(request, refused, context), format),
         Outcome::Unavailable(seconds) => {
@@ -40,7 +47,7 @@ pub(crate) fn acknowledge(request: &Request, outcome: &Outcome, context: &Contex
         }
         Outcome::Found(cases) => match wire::read(request, context) {
             Ok(Ask::Question(question)) => found(request, &question, cases, context, format),
-            Ok(Ask::Filing(_)) => failed(&Fault::new(405, "use GET here").into(), format),
+            Ok(_) => failed(&Fault::new(405, "use GET here").into(), format),
             Err(faults) => failed(&faults, format),
         },
     }
@@ -82,12 +89,29 @@ fn faults(request: &Request, refused: &Refusal, context: &Context) -> Faults {
 
 fn filed(request: &Request, receipts: &[Receipt], format: Format) -> Response {
     let reference = receipts.iter().find_map(|receipt| receipt.case_reference.as_deref());
-    // Names nothing that can be asked for; the standard wants one of the two.
-    let token = photo::sha256(&request.body);
-    let token = token.get(..16).unwrap_or_default();
     let notice = reference.is_none().then_some("The request is kept and will be looked at; it has no number yet.");
-    let node = answers::filed(reference, token, notice);
+    let node = answers::filed(reference, &token(request), notice);
     answer(200, format, document::write(format, "service_requests", &node))
+}
+
+/// Names nothing that can be asked for; the standard wants it where there is no id.
+fn token(request: &Request) -> String {
+    let mut token = photo::sha256(&request.body);
+    token.truncate(16);
+    token
+}
+
+/// An update that found no public case is stored and belongs to none, and the client is told as if nothing had the id: whether
+/// there is a case that is not public is nobody's business, and whoever wrote it must not believe that it is with the request.
+///
+/// What was not understood yet may find one still.
+fn added(request: &Request, receipts: &[Receipt], understood: bool, format: Format) -> Response {
+    let joined = receipts.iter().find(|receipt| receipt.case_reference.is_some());
+    if joined.is_none() && understood && !receipts.is_empty() {
+        return failed(&update::unknown().into(), format);
+    }
+    let node = answers::added(joined.map(|receipt| receipt.event_id.as_str()), &token(request));
+    answer(200, format, document::write(format, "service_request_updates", &node))
 }
 
 fn found(request: &Request, question: &Question, cases: &[PublicCase], context: &Context, format: Format) -> Response {

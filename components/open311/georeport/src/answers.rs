@@ -176,6 +176,15 @@ pub(crate) fn filed(reference: Option<&str>, token: &str, notice: Option<&str>) 
     Node::List("request", vec![request])
 }
 
+/// Of something just added: our id of it, or a token for one.
+pub(crate) fn added(id: Option<&str>, token: &str) -> Node {
+    let id = match id {
+        Some(id) => ("update_id", Node::text(id)),
+        None => ("token", Node::text(token)),
+    };
+    Node::List("request_update", vec![Node::Record(vec![id])])
+}
+
 pub(crate) fn token(token: &str, case: &PublicCase) -> Node {
     let request = Node::Record(vec![
         ("service_request_id", Node::text(reference::format(&case.reference))),

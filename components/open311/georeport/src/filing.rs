@@ -55,8 +55,8 @@ impl<'a> Filing<'a> {
         if !somewhere && service.is_some_and(|service| service.place_required) {
             note(Fault::bad("the place is missing: give lat and long, address_string or address_id"));
         }
-        if parameters.first("description").is_some_and(|text| text.chars().count() > MAX_DESCRIPTION) {
-            note(Fault::bad("description is longer than 4000 characters"));
+        if let Err(fault) = description(&parameters) {
+            note(fault);
         }
         let attributes = in_order(attributes(&parameters));
         if attributes.len() > MAX_ATTRIBUTES {
@@ -67,14 +67,10 @@ impl<'a> Filing<'a> {
                 note(fault);
             }
         }
-        let media_urls: Vec<String> = parameters.all("media_url").map(str::to_owned).collect();
-        if media_urls.len() + parameters.files.len() > MAX_MEDIA {
-            note(Fault::bad("there are more than 20 media"));
-        }
-        // They are published: never as a `javascript:` that somebody's page makes a link of.
-        if !media_urls.iter().all(|url| is_web_address(url)) {
-            note(Fault::bad("media_url must be an http or https URL"));
-        }
+        let media_urls = media_urls(&parameters).unwrap_or_else(|fault| {
+            note(fault);
+            Vec::new()
+        });
         let requested = parameters.first("requested_datetime").and_then(time::rfc3339);
         match (service, Faults::of(faults)) {
             (_, Some(faults)) => Err(faults),
@@ -95,6 +91,29 @@ impl<'a> Filing<'a> {
 
 fn name(service: &Service, profile: &TenantProfile) -> Option<String> {
     language::pick(&service.name, language::of_tenant(profile, None)).map(|name| name.text.clone())
+}
+
+/// What was written, if anything was.
+pub(crate) fn description<'a>(parameters: &'a Parameters<'_>) -> Result<Option<&'a str>, Fault> {
+    match parameters.first("description") {
+        Some(text) if text.chars().count() > MAX_DESCRIPTION => {
+            Err(Fault::bad("description is longer than 4000 characters"))
+        }
+        text => Ok(text),
+    }
+}
+
+/// Media by address.
+pub(crate) fn media_urls(parameters: &Parameters<'_>) -> Result<Vec<String>, Fault> {
+    let urls: Vec<String> = parameters.all("media_url").map(str::to_owned).collect();
+    if urls.len() + parameters.files.len() > MAX_MEDIA {
+        return Err(Fault::bad("there are more than 20 media"));
+    }
+    // They are published: never as a `javascript:` that somebody's page makes a link of.
+    if !urls.iter().all(|url| is_web_address(url)) {
+        return Err(Fault::bad("media_url must be an http or https URL"));
+    }
+    Ok(urls)
 }
 
 fn is_web_address(url: &str) -> bool {

@@ -11,6 +11,7 @@ mod question;
 mod redact;
 mod render;
 mod translate;
+mod update;
 mod wire;
 
 use channel_sdk::connector::Guest;
@@ -74,7 +75,7 @@ fn settings() -> Vec<SettingSpec> {
         setting(
             "api_key",
             true,
-            "The key that clients file requests with; a list while it is changed, or for several clients",
+            "The key that clients file requests and updates with; a list while it is changed, or for several clients",
         ),
         setting(
             "jurisdiction_id",
@@ -101,7 +102,12 @@ fn routes() -> Vec<RouteSpec> {
         route(&["GET", "POST"], "/requests.json", "The same in JSON"),
         route(&["GET"], "/requests/{service_request_id}.xml", "One request"),
         route(&["GET"], "/tokens/{token}.xml", "The service_request_id of a token"),
-        route(&["GET"], "/servicerequestupdates.xml", "Extension: changes of status"),
+        route(
+            &["GET", "POST"],
+            "/servicerequestupdates.xml",
+            "Extension: changes of status; something added by POST with an api_key",
+        ),
+        route(&["GET", "POST"], "/servicerequestupdates.json", "The same in JSON"),
     ]
 }
 

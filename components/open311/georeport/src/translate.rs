@@ -1,4 +1,4 @@
-//! A filed request is one event, public, that opens a case.
+//! A filed request is one event, public, that opens a case; what is added to one is an event of its case.
 //!
 //! The standard has no id of a request before we give one, and clients post again when they got no answer. Two requests are the
 //! same if everything in them is: service, place, words, attributes, contact data, media. Within ten minutes that is one
@@ -9,10 +9,11 @@
 use channel_sdk::e164;
 use channel_sdk::headers;
 use channel_sdk::photo;
-use channel_sdk::types::{Attachment, Context, Event, Handle, Kind, Request, TextSource, Threading, Translation};
+use channel_sdk::types::{Attachment, Context, Event, Handle, Kind, Request, Task, TextSource, Threading, Translation};
 
 use crate::filing::{self, Filing};
-use crate::wire::{self, Ask};
+use crate::update::Update;
+use crate::wire::{self, Ask, Parameters};
 
 /// How long an equal request is the same one sent again, in milliseconds.
 const WINDOW: i64 = 600_000;
@@ -33,10 +34,25 @@ const KNOWN: [&str; 13] = [
     "service_code",
 ];
 
+const KNOWN_OF_UPDATES: [&str; 11] = [
+    "description",
+    "device_id",
+    "email",
+    "first_name",
+    "last_name",
+    "media_url",
+    "phone",
+    "account_id",
+    "service_request_id",
+    "status",
+    "update_id",
+];
+
 /// What a verified request means.
 pub(crate) fn translate(request: &Request, context: &Context) -> Translation {
     match wire::read(request, context) {
         Ok(Ask::Filing(filing)) => Translation::Events(vec![event(request, &filing)]),
+        Ok(Ask::Update(update)) => Translation::Events(vec![added(&update)]),
         // Neither comes here verified; but what was verified once may be replayed when the services have changed.
         Ok(Ask::Question(_)) => Translation::Events(Vec::new()),
         Err(faults) => Translation::Degraded((Vec::new(), faults.first.description)),
@@ -50,11 +66,7 @@ fn event(request: &Request, filing: &Filing<'_>) -> Event {
     let mut event = Event::new(Kind::Request, key(request, &content));
     event.public = true;
     event.timestamp = filing.requested;
-    let mut handles = handles(filing).into_iter();
-    event.sender = handles.next();
-    event.claimed = handles.collect();
-    let names: Vec<&str> = [given("first_name"), given("last_name")].into_iter().flatten().collect();
-    event.sender_name = (!names.is_empty()).then(|| names.join(" "));
+    name(&filing.parameters, &mut event);
     event.subject = filing.service_name.clone();
     event.text = given("description").map(filing::lines);
     event.text_source = event.text.is_some().then_some(TextSource::Form);
@@ -63,10 +75,46 @@ fn event(request: &Request, filing: &Filing<'_>) -> Event {
     event.service_code = Some(filing.service_code.clone());
     event.department = filing.department.clone();
     event.attributes = filing.attributes.clone();
-    event.fields = fields(filing);
-    attach(filing, hashes, &mut event);
+    event.fields = fields(&filing.parameters, &KNOWN);
+    attach(&filing.media_urls, &filing.parameters, hashes, &mut event);
     event.threading = Threading::Key(content);
     event
+}
+
+/// Something added to a request is one event, of the public case it names and of no other. What the client says the status is now
+/// (FixMyStreet lets reporters say "fixed") is kept as their word; staff look at it, and they alone change the case.
+fn added(update: &Update<'_>) -> Event {
+    let parameters = &update.parameters;
+    let given = |name: &str| parameters.first(name);
+    let hashes: Vec<String> = parameters.files.iter().map(|file| photo::sha256(file.body)).collect();
+    // Two clients may count from 1. Not what it says: the status is that of the moment at which it is sent, and sent again.
+    let key = format!("update:{}:{}:{}", client(parameters), update.reference, update.id);
+    let mut event = Event::new(Kind::Message, key);
+    event.timestamp = update.updated;
+    name(parameters, &mut event);
+    event.text = given("description").map(filing::lines);
+    event.text_source = event.text.is_some().then_some(TextSource::Form);
+    event.event_id = Some(update.id.clone());
+    event.status = given("status").map(str::to_owned);
+    let mut known = KNOWN_OF_UPDATES.to_vec();
+    if update.updated.is_some() {
+        known.push("updated_datetime");
+    }
+    event.fields = fields(parameters, &known);
+    attach(&update.media_urls, parameters, hashes, &mut event);
+    event.threading = Threading::PublicCase(update.reference.clone());
+    event.task = Some(Task::Review);
+    event
+}
+
+/// Whoever it is, in the client's words.
+fn name(parameters: &Parameters<'_>, event: &mut Event) {
+    let mut handles = handles(parameters).into_iter();
+    event.sender = handles.next();
+    event.claimed = handles.collect();
+    let names = [parameters.first("first_name"), parameters.first("last_name")];
+    let names: Vec<&str> = names.into_iter().flatten().collect();
+    event.sender_name = (!names.is_empty()).then(|| names.join(" "));
 }
 
 /// Longer is cut by the gateway anyway: no client makes such keys.
@@ -81,12 +129,11 @@ fn key(request: &Request, content: &str) -> String {
 }
 
 /// Whoever files it may name themselves. Claims of the client, all of them; the first is whom staff would write to.
-fn handles(filing: &Filing<'_>) -> Vec<Handle> {
-    let given = |name: &str| filing.parameters.first(name);
+fn handles(parameters: &Parameters<'_>) -> Vec<Handle> {
+    let given = |name: &str| parameters.first(name);
     let handle = |scheme: &str, value: Option<String>| value.map(|value| Handle { scheme: scheme.into(), value });
     // An account is one of the client's, and several clients may count from 1.
-    let client = given("api_key").map(|key| photo::sha256(key.as_bytes()));
-    let client = client.as_deref().and_then(|hash| hash.get(..8)).unwrap_or("open");
+    let client = client(parameters);
     [
         handle("email", given("email").filter(|text| is_mailbox(text)).map(str::to_owned)),
         handle("phone", given("phone").filter(|text| !e164::is_withheld(text)).and_then(e164::number_of)),
@@ -98,6 +145,12 @@ fn handles(filing: &Filing<'_>) -> Vec<Handle> {
     .collect()
 }
 
+/// Tells clients apart without their keys.
+fn client(parameters: &Parameters<'_>) -> String {
+    let key = parameters.first("api_key").map(|key| photo::sha256(key.as_bytes()));
+    key.as_deref().and_then(|hash| hash.get(..8)).unwrap_or("open").to_owned()
+}
+
 fn is_mailbox(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;()\"\\".contains(c);
     text.len() <= 320
@@ -106,21 +159,20 @@ fn is_mailbox(text: &str) -> bool {
 }
 
 /// What else the client said that staff may want; and contact data that could not be read as such.
-fn fields(filing: &Filing<'_>) -> Vec<(String, String)> {
-    let given = |name: &str| filing.parameters.first(name);
+fn fields(parameters: &Parameters<'_>, known: &[&str]) -> Vec<(String, String)> {
+    let given = |name: &str| parameters.first(name);
     let unreadable = |name: &str| match name {
         "email" => given("email").is_some_and(|text| !is_mailbox(text)),
         "phone" => given("phone").is_some_and(|text| e164::number_of(text).is_none()),
         _ => false,
     };
-    let fields = filing
-        .parameters
+    let fields = parameters
         .pairs
         .iter()
         .filter(|(name, _)| {
             let bare = name.strip_suffix("[]").unwrap_or(name);
             let is_attribute = name.starts_with("attribute[");
-            !is_attribute && !filing::is_about_the_client(bare) && (!KNOWN.contains(&bare) || unreadable(bare))
+            !is_attribute && !filing::is_about_the_client(bare) && (!known.contains(&bare) || unreadable(bare))
         })
         .cloned()
         .collect();
@@ -128,7 +180,7 @@ fn fields(filing: &Filing<'_>) -> Vec<(String, String)> {
 }
 
 /// Media by address are published with the request; what is uploaded stays in the envelope, for staff.
-fn attach(filing: &Filing<'_>, hashes: Vec<String>, event: &mut Event) {
+fn attach(media_urls: &[String], parameters: &Parameters<'_>, hashes: Vec<String>, event: &mut Event) {
     let attachment = |url: Option<String>| Attachment {
         name: None,
         content_type: None,
@@ -139,8 +191,8 @@ fn attach(filing: &Filing<'_>, hashes: Vec<String>, event: &mut Event) {
         content_id: None,
         disposition: Some("attachment".into()),
     };
-    event.attachments = filing.media_urls.iter().map(|url| attachment(Some(url.clone()))).collect();
-    for (file, hash) in filing.parameters.files.iter().zip(hashes) {
+    event.attachments = media_urls.iter().map(|url| attachment(Some(url.clone()))).collect();
+    for (file, hash) in parameters.files.iter().zip(hashes) {
         let kind = photo::kind(file.body);
         if kind.is_none() && !event.flags.iter().any(|flag| flag == "not_a_picture") {
             event.flags.push("not_a_picture".into());

@@ -8,6 +8,7 @@ use channel_sdk::types::{Context, Request};
 use crate::fault::{Fault, Faults};
 use crate::filing::Filing;
 use crate::question::Question;
+use crate::update::Update;
 
 /// How an answer is written. XML is the one every endpoint has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) enum Ask<'a> {
     Question(Box<Question>),
     /// Who files a request needs an `api_key`, if the administration has given one out.
     Filing(Box<Filing<'a>>),
+    /// So does who adds to one.
+    Update(Box<Update<'a>>),
 }
 
 /// The format of an address, also of one that is wrong otherwise.
@@ -44,7 +47,7 @@ pub(crate) fn format(suffix: &str) -> Format {
     }
 }
 
-fn resource(suffix: &str) -> Option<Resource> {
+pub(crate) fn resource(suffix: &str) -> Option<Resource> {
     let (path, ending) = suffix.strip_prefix('/')?.rsplit_once('.')?;
     if !ending.eq_ignore_ascii_case("json") && !ending.eq_ignore_ascii_case("xml") {
         return None;
@@ -84,7 +87,7 @@ pub(crate) fn read<'a>(request: &'a Request, context: &Context) -> Result<Ask<'a
             let question = Question::read(resource, &parameters, request.received_at, &context.profile)?;
             Ok(Ask::Question(Box::new(question)))
         }
-        ("POST", Resource::Requests) => {
+        ("POST", Resource::Requests | Resource::Updates) => {
             // What the body says comes first where both say it.
             parameters.body(request)?;
             parameters.add(&query);
@@ -92,9 +95,12 @@ pub(crate) fn read<'a>(request: &'a Request, context: &Context) -> Result<Ask<'a
             if parameters.first("api_key").is_none() && wants_key(context) {
                 return Err(Fault::key().into());
             }
-            Ok(Ask::Filing(Box::new(Filing::read(parameters, &context.profile)?)))
+            Ok(match resource {
+                Resource::Updates => Ask::Update(Box::new(Update::read(parameters)?)),
+                _ => Ask::Filing(Box::new(Filing::read(parameters, &context.profile)?)),
+            })
         }
-        (_, Resource::Requests) => Err(Fault::new(405, "use GET or POST here").into()),
+        (_, Resource::Requests | Resource::Updates) => Err(Fault::new(405, "use GET or POST here").into()),
         _ => Err(Fault::new(405, "use GET here").into()),
     }
 }

@@ -104,7 +104,11 @@ pub(super) fn answer(outcome: &Outcome, answer: &Response) -> Vec<String> {
     let header = |name: &str| {
         answer.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     };
+    let nowhere =
+        |receipts: &[Receipt]| !receipts.is_empty() && receipts.iter().all(|receipt| receipt.case_reference.is_none());
     let fits = match outcome {
+        // Stored, but what it is about is not there, and the sender is to know (`threading.public-case`).
+        Outcome::Accepted(receipts) if status == 404 => nowhere(receipts),
         Outcome::Accepted(_) | Outcome::Quarantined(_) | Outcome::Found(_) => (200..300).contains(&status),
         Outcome::Refused(_) => (400..500).contains(&status),
         Outcome::Unavailable(_) => status == 503,
