@@ -97,11 +97,14 @@ def test_every_delivery_is_counted_once_by_what_became_of_it():
                   "pending": 0, "quarantined": 0}
         checks.equal({name: line[name] for name in wanted}, wanted)
         checks.equal(said["time_zone"], server.PROFILE["time_zone"])
+        checks.equal(said.get("spooled"), 0, "nothing waits for the store")
         # A period is a part of it, and the parts are the whole.
         for by in ("day", "hour"):
             parts = document(one, "--by", by)
             adds_up(parts)
             checks.equal(parts["sum"]["received"], 8, by)
+            if by == "day":
+                checks.holds(all(line["local_from"].endswith("T00:00") for line in parts["periods"]), "days are the tenant's")
         checks.equal(document(one, "--to", "2020-01-01")["periods"], [])
         checks.equal(document(one, "--connector", "email/mime")["sum"]["received"], 0)
         # Nobody sees another tenant's.

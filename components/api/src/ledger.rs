@@ -57,6 +57,9 @@ pub(crate) async fn ledger(call: &Call) -> Result<Answer, Problem> {
     let mut document = document(&account, &periods, connector.as_deref());
     document.insert("time_zone".into(), rule.into());
     document.insert("ledger".into(), lines.into());
+    if let Some(spooled) = crate::spool::waiting(&call.tenant(), connector.as_deref()).await {
+        document.insert("spooled".into(), spooled.into());
+    }
     Ok(Answer::json(200, &document.into()))
 }
 
@@ -178,9 +181,10 @@ pub(crate) fn document(account: &Account, periods: &Periods, connector: Option<&
         let mut members = counts.members();
         members.insert("connector".into(), (*connector).into());
         if let Some(Period { from, to }) = periods.period(*period) {
-            let edges = [("from", from), ("to", to)];
-            members
-                .extend(edges.into_iter().filter_map(|(name, at)| Some((name.to_owned(), format_instant(at?).into()))));
+            let texts = [("from", from.map(format_instant)), ("to", to.map(format_instant))];
+            let local = ("local_from", from.map(|at| periods.local(at)));
+            let texts = texts.into_iter().chain([local]);
+            members.extend(texts.filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
         }
         Value::from(members)
     });

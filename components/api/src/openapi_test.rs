@@ -246,6 +246,7 @@ fn every_member_of_a_full_document_is_described_and_every_described_member_exist
     let periods = Periods::asked(&query, TimeZone::UTC, 0).unwrap();
     let mut ledger = ledger::document(&account, &periods, None);
     ledger.insert("time_zone".into(), "UTC0".into());
+    ledger.insert("spooled".into(), 0.into());
     ledger.insert("ledger".into(), json!([json::total(&total)]));
     check("Ledger", &ledger.into(), true);
     let finding = Finding { fault: Fault::Changed, number: 1, envelope: Some("1".into()) };

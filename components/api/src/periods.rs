@@ -2,7 +2,7 @@
 
 use crate::answer::{self, Problem};
 use crate::call::Query;
-use channel_sdk::json::parse_instant;
+use channel_sdk::json::{format_instant, parse_instant};
 use channel_sdk::time_zone::TimeZone;
 
 const HOUR: i64 = 3600;
@@ -22,6 +22,7 @@ pub(crate) struct Period {
 pub(crate) struct Periods {
     /// Milliseconds; the outermost may be the ends of time.
     bounds: Vec<i64>,
+    zone: TimeZone,
 }
 
 impl Periods {
@@ -58,11 +59,17 @@ impl Periods {
             }
         }
         bounds.push(to);
-        Ok(Periods { bounds })
+        Ok(Periods { bounds, zone })
     }
 
     pub(crate) fn bounds(&self) -> Vec<i64> {
         self.bounds.clone()
+    }
+
+    /// What the tenant's clocks show then: `2026-11-22T00:00`.
+    pub(crate) fn local(&self, at: i64) -> String {
+        let shown = at + self.zone.offset_at(at.div_euclid(1000)) * 1000;
+        format_instant(shown).get(..16).unwrap_or_default().to_owned()
     }
 
     /// Whether it is one period without an end on either side.
@@ -130,7 +137,6 @@ fn after(zone: TimeZone, at: i64, step: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use channel_sdk::json::format_instant;
 
     const MADRID: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
 
@@ -151,6 +157,15 @@ mod tests {
         assert_eq!(days, ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]);
         assert_eq!(asked("from=2026-10-25&to=2026-10-25&by=hour").unwrap().len(), 26);
         assert_eq!(asked("from=2026-03-29&to=2026-03-29&by=hour").unwrap().len(), 24);
+    }
+
+    #[test]
+    fn a_moment_is_shown_as_the_tenant_s_clocks_show_it() {
+        let periods = Periods::asked(&Query::default(), TimeZone::parse(MADRID).unwrap(), 0).unwrap();
+        for (at, shown) in [("2026-11-21T23:00:00Z", "2026-11-22T00:00"), ("2026-07-01T22:30:59Z", "2026-07-02T00:30")]
+        {
+            assert_eq!(periods.local(parse_instant(at).unwrap()), shown);
+        }
     }
 
     #[test]

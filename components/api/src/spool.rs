@@ -26,6 +26,16 @@ pub(crate) async fn takes_in() -> bool {
     matches!(written.await, Some(Ok(true)))
 }
 
+/// How many envelopes of a tenant wait for the store, of one connector or all; none if nobody can tell.
+pub(crate) async fn waiting(tenant: &str, connector: Option<&str>) -> Option<u64> {
+    let contents = within(PATIENCE_NS, spool::contents()).await?.ok()?;
+    let key = spool::profile(tenant);
+    let tenant = key.rsplit(':').next()?;
+    let theirs = contents.waiting.iter().filter(|entry| entry.tenant == tenant);
+    let count = theirs.filter(|entry| connector.is_none_or(|wanted| wanted == entry.connector)).count();
+    u64::try_from(count).ok()
+}
+
 /// In Prometheus' text format.
 pub(crate) async fn metrics(now: i64) -> String {
     exposition(within(PATIENCE_NS, spool::contents()).await.and_then(Result::ok).as_ref(), now)

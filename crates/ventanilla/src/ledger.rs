@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 const COLUMNS: &[(&str, usize)] = &[
-    ("FROM (UTC)", 16),
+    ("FROM", 16),
     ("CONNECTOR", 20),
     ("RECEIVED", 8),
     ("ACCEPTED", 8),
@@ -58,8 +58,8 @@ fn table(ledger: &Value) {
     };
     let lines = items(ledger, "/periods");
     for line in lines {
-        let from = time(text(line, "/from"));
-        row(from.get(..16).unwrap_or("-"), text(line, "/connector"), line);
+        let from = time(text(line, "/local_from"));
+        row(if from.is_empty() { "-" } else { &from }, text(line, "/connector"), line);
     }
     if lines.len() != 1 {
         row("in all", "", ledger.get("sum").unwrap_or(&Value::Null));
@@ -72,6 +72,9 @@ fn table(ledger: &Value) {
         number(ledger, "waiting"),
         if adds_up(ledger) { "it adds up" } else { "IT DOES NOT ADD UP" }
     );
+    if number(ledger, "spooled") > 0 {
+        println!("{} more wait in the spool for the store", number(ledger, "spooled"));
+    }
     if number(ledger, "sealed") > 0 {
         println!("head {}:{}", number(ledger, "sealed"), text(ledger, "/head/link"));
     }
@@ -122,8 +125,11 @@ fn told(verified: &Value) {
             other => println!("number {number}: {other} (envelope {envelope})"),
         }
     }
-    let outcome =
-        if findings.is_empty() { "all as they were sealed".to_owned() } else { format!("{} FINDINGS", findings.len()) };
+    let outcome = if findings.is_empty() {
+        "all as they were sealed".to_owned()
+    } else {
+        format!("FINDINGS: {}", findings.len())
+    };
     println!("{} envelopes examined, and the chain over them: {outcome}", number(verified, "examined"));
     match text(verified, "/head") {
         "holds" => println!("the head that was kept holds"),
@@ -137,7 +143,7 @@ fn judge(ledger: &Value, verified: Option<&Value>) -> Result<()> {
     let keep = "keep the database as it is and compare it with a backup: docs/ledger.md says what each of them means";
     let findings = verified.map_or(0, |verified| items(verified, "/findings").len());
     if findings > 0 {
-        return Err(failure(format!("{findings} findings: something was changed after it had been sealed"), keep));
+        return Err(failure(format!("something was changed after it had been sealed (findings: {findings})"), keep));
     }
     match verified.map_or("", |verified| text(verified, "/head")) {
         "differs" => Err(failure("the head that was kept has another link now: the chain was made anew", keep)),

@@ -162,6 +162,7 @@ enum Step {
     FeedClaim(String, Start, u32),
     FeedSettle(String, usize, usize, Outlook),
     FeedControl(String, Command),
+    Seal,
     Look(String, Query, Lookup, u32),
 }
 
@@ -250,6 +251,7 @@ fn step(dice: &mut Dice, known: &Known, at: i64) -> Step {
             )
         }
         33 => Step::FeedControl(tenant, if dice.below(3) == 0 { Command::Pause } else { Command::Resume }),
+        34 => Step::Seal,
         _ => Step::Look(
             tenant,
             Query {
@@ -363,6 +365,17 @@ fn perform<S: Store>(store: &S, step: &Step, at: i64, known: &mut Known, which: 
                 })
             }))
         }
+        // How many of which tenant one call seals is the store's own affair.
+        Step::Seal => {
+            let mut sealed = 0;
+            loop {
+                let done = now(store.seal(at, 7)).unwrap();
+                sealed += done.sealed;
+                if !done.more {
+                    return sealed.to_string();
+                }
+            }
+        }
         Step::Look(tenant, query, lookup, limit) => look(store, tenant, query, lookup, *limit, at, known),
     }
 }
@@ -422,6 +435,14 @@ fn look<S: Store>(
     out.push_str(&format!("{states:#?}\n"));
     out.push_str(&format!("{:#?}\n", now(store.totals(String::new())).unwrap()));
     out.push_str(&format!("{:#?}\n", now(store.totals(tenant.into())).unwrap()));
+    // Also the link: the same envelopes in the same order.
+    let account = now(store.add_up(tenant.into(), vec![i64::MIN, T0 + 2000, T0 + 5000, i64::MAX])).unwrap();
+    let examination = now(store.examine(tenant.into(), 0, 500)).unwrap();
+    assert!(examination.findings.is_empty(), "{:?}", examination.findings);
+    assert_eq!((account.stored, account.counted), (account.sealed + account.waiting, account.stored));
+    out.push_str(&format!("{account:#?} {examination:#?}\n"));
+    let page = Page { after: None, limit };
+    out.push_str(&format!("{:#?}\n", now(store.received(tenant.into(), T0, at, None, page)).unwrap()));
     out.push_str(&format!("{:#?}\n", now(store.queues()).unwrap()));
     out.push_str(&format!("{:#?}\n", now(store.feed_queues(at)).unwrap()));
     out.push_str(&format!("{:#?}\n", now(store.tenants()).unwrap()));
