@@ -12,6 +12,8 @@ from support import checks, peers, postgres, server, twilio  # noqa: E402
 
 peers.inside_python()
 DATABASES = []
+# Calls that are in the back-up.
+BEFORE = range(1, 6)
 
 
 def finish():
@@ -28,11 +30,11 @@ def shell(command, **variables):
 
 
 def call(running, number):
-    """A call from a number of its own; what the caller hears."""
+    """A call from a number of its own, which is answered with a menu. In which words depends on when the profile is in force."""
     caller = f"+346{number:08d}"
     answer = running.twilio().send("/voice", twilio.call(twilio.sid(number), From=caller, Caller=caller))
     checks.equal(answer.status, 200, answer.text)
-    return answer.text
+    checks.contains(answer.text, "<Gather")
 
 
 def everything(running):
@@ -41,11 +43,11 @@ def everything(running):
     return cases, running.events(), running.all("/api/madrid/envelopes", "envelopes")
 
 
-def check_restored(running, kept, heard):
+def check_restored(running, kept):
     checks.equal(everything(running), kept, "cases, events and envelopes")
-    for number, said in heard.items():
-        checks.equal(call(running, number), said, "the provider delivers again what is in the back-up: the same answer")
-    checks.equal(everything(running)[:2], kept[:2], "and no new case or event")
+    for number in BEFORE:
+        call(running, number)
+    checks.equal(everything(running)[:2], kept[:2], "the provider delivers again what is in the back-up: no new case or event")
     last = kept[1][-1]["id"]
     call(running, 9_000)
     events = running.events()
@@ -60,7 +62,8 @@ def test_a_sqlite_store_is_copied_while_calls_come_in_and_restored():
 
     with server.Server() as running:
         running.with_profile()
-        heard = {number: call(running, number) for number in range(1, 6)}
+        for number in BEFORE:
+            call(running, number)
         kept = everything(running)
 
         def keep_calling():
@@ -88,7 +91,7 @@ def test_a_sqlite_store_is_copied_while_calls_come_in_and_restored():
         cases, events, _ = everything(running)
         checks.equal({reference: cases.get(reference) for reference in kept[0]}, kept[0], "cases from before the back-up")
         checks.equal(events[: len(kept[1])], kept[1], "events from before the back-up")
-        check_restored(running, everything(running), heard)
+        check_restored(running, everything(running))
 
 
 def test_a_postgresql_store_is_dumped_and_restored_into_an_empty_database():
@@ -117,7 +120,8 @@ def test_a_postgresql_store_is_dumped_and_restored_into_an_empty_database():
     migrate("postgres")
     with serve("postgres") as running:
         running.with_profile()
-        heard = {number: call(running, number) for number in range(1, 6)}
+        for number in BEFORE:
+            call(running, number)
         kept = everything(running)
         # While it serves.
         shell('pg_dump --schema=ventanilla --format=custom --file="$DUMP" "$BACKUP_URL"', DUMP=dump, BACKUP_URL=database.url("ventanilla_backup"))
@@ -125,7 +129,7 @@ def test_a_postgresql_store_is_dumped_and_restored_into_an_empty_database():
     shell('pg_restore --exit-on-error --no-owner --no-privileges --dbname="$OWNER_URL" "$DUMP"', DUMP=dump, OWNER_URL=database.url("owner", "restored"))
     checks.contains(migrate("restored"), "nothing to do")
     with serve("restored") as running:
-        check_restored(running, kept, heard)
+        check_restored(running, kept)
 
 
 def test_a_dump_by_a_role_that_may_not_see_every_row_fails_and_is_not_half_of_the_store():
