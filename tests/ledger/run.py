@@ -243,7 +243,7 @@ def database(data):
 def tampered(*statements):
     """A server on a copy of the sealed data in which somebody has done this."""
     data = os.path.join(server.folder(), "data")
-    shutil.copytree(sealed(), data)
+    shutil.copytree(sealed(), data, symlinks=True)
     there = sqlite3.connect(database(data))
     for statement in statements:
         changed = there.execute(statement, {name: value for name, value in zip(("a", "b"), (SEALED["ids"][3], SEALED["ids"][7])) if f":{name}" in statement})
