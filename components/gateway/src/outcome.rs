@@ -6,6 +6,9 @@ use channel_sdk::types::{Outcome, RefusalReason};
 /// Seconds after which a provider should come again when the store does not take writes.
 pub(crate) const RETRY_S: u32 = 30;
 
+/// Seconds after which it should come again when there was no place for it.
+pub(crate) const BUSY_S: u32 = 5;
+
 /// The one table: outcome → status when the connector has no usable answer.
 pub(crate) fn status(outcome: &Outcome) -> u16 {
     match outcome {

@@ -8,7 +8,7 @@ use channel_sdk::types::{
 
 use crate::authenticate::{self, Genuine, Proof};
 use crate::bindings::log::{Disposition, Envelope, StoreError};
-use crate::outcome::RETRY_S;
+use crate::outcome::{BUSY_S, RETRY_S};
 use crate::ports::{BodyError, Ports};
 use crate::request::{self, Head, Route};
 use crate::settings::{self, Entry, Problem, Settings};
@@ -86,6 +86,9 @@ async fn provider<P: Ports>(
     if let Some(answer) = about_methods(&head.method, &methods) {
         return answer;
     }
+    if head.busy && ports.host_retries() {
+        return busy(ports, descriptor, &settings, head, route, &methods).await;
+    }
     // The answer to a provider may be spoken, so a profile is wanted even for a refusal.
     let (profile, store_error) = match ports.profile(route.tenant).await {
         Ok(profile) => (profile, None),
@@ -119,6 +122,25 @@ async fn provider<P: Ports>(
     }
     let answer = ports.acknowledge(&request, &outcome, &context);
     response::guard(&outcome, answer, &methods)
+}
+
+/// Nothing is looked at: whoever sent it is told in the provider's own words to come again. The store is not asked either.
+async fn busy<P: Ports>(
+    ports: &P,
+    descriptor: &Descriptor,
+    settings: &Settings,
+    head: &Head,
+    route: &Route<'_>,
+    methods: &[String],
+) -> Response {
+    let context = settings.context(settings::neutral_profile(route.tenant));
+    let mut request = head.request(route, &settings.public_url, ports.now());
+    if let Ok(body) = read(ports, head, descriptor.max_body).await {
+        request.body = body;
+    }
+    let outcome = Outcome::Unavailable(BUSY_S);
+    let answer = ports.acknowledge(&request, &outcome, &context);
+    response::guard(&outcome, answer, methods)
 }
 
 /// `OPTIONS` and `HEAD` change nothing and prove nothing, so unless the connector takes them they are answered here.

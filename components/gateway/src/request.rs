@@ -12,6 +12,8 @@ pub(crate) struct Head {
     pub(crate) headers: Vec<Header>,
     /// Set by our host when a component trapped on this request.
     pub(crate) quarantine: Option<String>,
+    /// Set by our host when it has no place for this request and it is only to be told so.
+    pub(crate) busy: bool,
 }
 
 /// Where a target leads.
@@ -25,25 +27,28 @@ pub(crate) struct Route<'a> {
 
 const CLIENT_ADDRESS: &str = "spin-client-addr";
 const QUARANTINE: &str = "ventanilla-quarantine";
+const BUSY: &str = "ventanilla-busy";
 
 impl Head {
     /// Takes what the host hands over. `spin-*` and `ventanilla-*` are the hosts' own header names: Spin 4.1 appends its
     /// value after one that the client sent, so only the LAST `spin-client-addr` is kept, and nothing else of them.
     pub(crate) fn new(method: &str, target: String, received: Vec<(String, Vec<u8>)>) -> Self {
         let mut headers = Vec::with_capacity(received.len());
-        let (mut address, mut quarantine) = (None, None);
+        let (mut address, mut quarantine, mut busy) = (None, None, false);
         for (mut name, value) in received {
             name.make_ascii_lowercase();
             if name == CLIENT_ADDRESS {
                 address = Some(Header { name, value });
             } else if name == QUARANTINE {
                 quarantine = String::from_utf8(value).ok().filter(|reason| reason.len() <= 64);
+            } else if name == BUSY {
+                busy = true;
             } else if !name.starts_with("spin-") && !name.starts_with("ventanilla-") {
                 headers.push(Header { name, value });
             }
         }
         headers.extend(address);
-        Self { method: method.to_ascii_uppercase(), target, headers, quarantine }
+        Self { method: method.to_ascii_uppercase(), target, headers, quarantine, busy }
     }
 
     /// The declared length. `Err` when it is no number: RFC 9110 §8.6 lets us refuse that.

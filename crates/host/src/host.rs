@@ -31,8 +31,12 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     time::Duration,
 };
+use tokio::sync::Semaphore;
 use wasmtime::{Engine, component::Linker};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+/// Requests that are told at the same time, by their gateway, that there is no place for them.
+const APOLOGIES: usize = 4;
 
 /// A loaded application.
 pub struct Host {
@@ -118,6 +122,7 @@ impl Host {
             metrics,
             limits: options.limits.clone(),
             door: Admission::new(options.limits.clone()),
+            apologies: Arc::new(Semaphore::new(APOLOGIES)),
             buffered: AtomicUsize::new(0),
             stopping: false.into(),
             databases: Arc::clone(&databases),

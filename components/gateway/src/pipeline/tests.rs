@@ -147,6 +147,16 @@ fn a_client_can_not_ask_for_quarantine_on_another_host() {
 }
 
 #[test]
+fn a_request_without_a_place_is_told_so_by_the_connector_and_nothing_else_is_done() {
+    let mut world = Fake::new(b"x");
+    assert_eq!(world.serve("POST", "/telephony/acme/madrid/voice", &[("ventanilla-busy", b"5")]).status, 503);
+    assert_eq!(world.trace(), ["acknowledge"]);
+    // Elsewhere nobody but a client says that.
+    world.host_retries = false;
+    assert_eq!(world.serve("POST", "/telephony/acme/madrid/voice", &[("ventanilla-busy", b"5")]).status, 401);
+}
+
+#[test]
 fn a_quarantined_request_is_still_checked() {
     let world = Fake::new(b"x");
     assert_eq!(world.serve("POST", "/telephony/acme/madrid/voice", &[("ventanilla-quarantine", b"trap")]).status, 401);

@@ -25,7 +25,7 @@ use std::{
     },
     time::Instant,
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// A loaded application.
 pub struct App {
@@ -41,6 +41,8 @@ pub struct App {
     pub limits: Limits,
     /// Places for requests in components.
     pub door: Arc<Admission>,
+    /// Places for telling the others that there is none: few, since it must cost next to nothing.
+    pub apologies: Arc<Semaphore>,
     /// Bytes of request bodies held.
     pub buffered: AtomicUsize,
     /// Set when the process was told to stop.
@@ -200,6 +202,14 @@ impl App {
         Ok(if all.is_empty() { first } else { all.into() })
     }
 
+    /// Has a gateway say it in its provider's words: a caller then hears a sentence instead of silence. If even that would take too
+    /// long, the host says it in its own.
+    async fn apologise(&self, target: &Arc<Admitted>, mut request: Request<Bytes>) -> Option<Response<OutBody>> {
+        let place = target.quarantine.then(|| Arc::clone(&self.apologies).try_acquire_owned().ok())??;
+        request.headers_mut().insert(headers::BUSY, HeaderValue::from_static("5"));
+        target.function.call(request, false, place).await.ok()
+    }
+
     async fn run(
         &self,
         target: &Arc<Admitted>,
@@ -211,7 +221,7 @@ impl App {
             Ok(place) => Arc::new(place),
             Err(turned) => {
                 self.metrics.turned_away(turned);
-                return Err(turned.into());
+                return self.apologise(target, request).await.ok_or(turned.into());
             }
         };
         let again = target.quarantine.then(|| request.clone());

@@ -10,6 +10,9 @@ const OWNED: [&str; 2] = ["spin-", "ventanilla-"];
 /// Says that a request is the second try of one whose component failed.
 pub const QUARANTINE: HeaderName = HeaderName::from_static("ventanilla-quarantine");
 
+/// Says that there is no place for a request, and that whoever sent it is only to be told so.
+pub const BUSY: HeaderName = HeaderName::from_static("ventanilla-busy");
+
 /// Drops what only the host may say. Spin keeps it and appends its own; a guest that reads the first value is then fooled.
 pub fn strip(headers: &mut HeaderMap) {
     let spoofed: Vec<HeaderName> =
