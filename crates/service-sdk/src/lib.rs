@@ -9,3 +9,4 @@ pub mod spelling;
 pub mod spool;
 pub mod target;
 pub mod tokens;
+mod turn;

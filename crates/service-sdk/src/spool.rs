@@ -14,6 +14,7 @@
 //! An id begins with its time, so the keys of envelopes have the order in which they came. Every backend of Spin takes these keys: ASCII,
 //! under 255 bytes, none of the characters Azure Cosmos DB forbids in ids (`/ \ ? #`).
 
+use crate::turn;
 use core::fmt::Write;
 use spin_sdk::key_value::{Error, Store};
 
@@ -225,6 +226,7 @@ fn said(error: Error) -> String {
 /// # Errors
 /// What the key-value store says, for operators.
 pub async fn get(key: &str) -> Result<Option<Vec<u8>>, String> {
+    let _turn = turn::shared().await;
     open().await?.get(key).await.map_err(said)
 }
 
@@ -233,6 +235,7 @@ pub async fn get(key: &str) -> Result<Option<Vec<u8>>, String> {
 /// # Errors
 /// As [`get`].
 pub async fn set(key: &str, value: &[u8]) -> Result<(), String> {
+    let _turn = turn::shared().await;
     open().await?.set(key, value).await.map_err(said)
 }
 
@@ -241,6 +244,7 @@ pub async fn set(key: &str, value: &[u8]) -> Result<(), String> {
 /// # Errors
 /// As [`get`].
 pub async fn delete(key: &str) -> Result<(), String> {
+    let _turn = turn::shared().await;
     open().await?.delete(key).await.map_err(said)
 }
 
@@ -249,6 +253,7 @@ pub async fn delete(key: &str) -> Result<(), String> {
 /// # Errors
 /// As [`get`].
 pub async fn contents() -> Result<Contents, String> {
+    let _turn = turn::alone().await;
     let mut keys = open().await?.get_keys().await;
     let mut contents = Contents::default();
     while let Some(key) = keys.next().await {

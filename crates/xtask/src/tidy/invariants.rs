@@ -82,7 +82,8 @@ fn defines(text: &str, name: &str) -> bool {
 }
 
 /// What may outlive a request, with the reason.
-const KEPT: [(&str, &str); 2] = [
+const KEPT: [(&str, &str); 3] = [
+    ("crates/service-sdk/src/turn.rs", "whether somebody lists the key-value store just now"),
     ("components/gateway/src/settings.rs", "the operator's settings as they were last understood"),
     ("components/gateway/src/wasi.rs", "what the connector and the settings say, which is the same for all"),
 ];
