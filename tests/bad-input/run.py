@@ -27,6 +27,10 @@ def running():
     return RUNNING["server"]
 
 
+# What the store alone does when it fails; with a spool: tests/spool.
+WITHOUT_SPOOL = server.environment(SPIN_VARIABLE_SPOOL="off")
+
+
 def finish():
     if "server" in RUNNING:
         RUNNING["server"].kill()
@@ -363,7 +367,7 @@ def databases(data):
 
 def test_a_corrupt_database_file_is_named_and_nothing_is_acknowledged():
     data = server.folder()
-    with server.Server(data=data) as one:
+    with server.Server(data=data, env=WITHOUT_SPOOL) as one:
         still_serves(one)
         one.stop()
     for database in databases(data):
@@ -372,7 +376,7 @@ def test_a_corrupt_database_file_is_named_and_nothing_is_acknowledged():
                 os.remove(database + tail)
         with open(database, "r+b") as file:
             file.write(b"this is no database" * 400)
-    one = server.Server(data=data, ready=False)
+    one = server.Server(data=data, env=WITHOUT_SPOOL, ready=False)
     try:
         one._await_ready(60)
     except checks.Failure:
@@ -392,7 +396,7 @@ def test_a_corrupt_database_file_is_named_and_nothing_is_acknowledged():
 
 def test_a_locked_database_is_503_with_retry_after_and_served_again_afterwards():
     data = server.folder()
-    with server.Server(data=data) as one:
+    with server.Server(data=data, env=WITHOUT_SPOOL) as one:
         still_serves(one)
         locks = []
         for database in databases(data):
@@ -428,7 +432,7 @@ def test_a_full_disk_is_503_and_loses_nothing():
     try:
         data = os.path.join(disk, "data")
         os.makedirs(data)
-        one = server.Server(data=data)
+        one = server.Server(data=data, env=WITHOUT_SPOOL)
         checks.equal(one.send("GET", "/readyz").status, 200, "ready while there is room")
         ballast = os.path.join(disk, "ballast")
         acknowledged, refused = [], None
@@ -480,7 +484,7 @@ def test_a_full_disk_is_503_and_loses_nothing():
 
         all_there(one)
         one.kill()
-        one = server.Server(data=data)
+        one = server.Server(data=data, env=WITHOUT_SPOOL)
         all_there(one)
     finally:
         if one:

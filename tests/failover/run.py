@@ -26,7 +26,9 @@ def started(*arguments, settings=(), parent=None, more=None):
     others = more(primary) if more else []
     STARTED.extend(others)
     environment = server.environment(
-        SPIN_VARIABLE_POSTGRES_URL=primary.url(more=others), SPIN_VARIABLE_POSTGRES_HOST="postgres://127.0.0.1:*"
+        SPIN_VARIABLE_POSTGRES_URL=primary.url(more=others), SPIN_VARIABLE_POSTGRES_HOST="postgres://127.0.0.1:*",
+        # What the store alone does; with a spool: tests/spool.
+        SPIN_VARIABLE_SPOOL="off",
     )
     return primary, others, server.Server(env=environment, arguments=("--profile", "postgres", *arguments))
 
