@@ -21,6 +21,7 @@ peers.inside_python()
 
 SEED = int(os.environ.get("VENTANILLA_SEED", str(random.SystemRandom().randrange(1 << 32))))
 COUNTS = ("received", "stored", "accepted", "quarantined", "pending", "repeated", "answered", "events", "duplicates")
+COURIER = "fake-courier-token-of-tests"
 SEALED = {}
 
 
@@ -116,7 +117,7 @@ def test_every_delivery_is_counted_once_by_what_became_of_it():
 
 
 def test_what_is_no_period_or_no_head_is_a_problem_that_names_it():
-    with server.Server() as one:
+    with server.Server(env=server.environment(SPIN_VARIABLE_COURIER_TOKEN=COURIER)) as one:
         for target, field in [
             ("ledger?from=yesterday", "from"), ("ledger?to=2026-02-30", "to"), ("ledger?from=2026-11-22&to=2026-11-21", "to"),
             ("ledger?by=week", "by"), ("ledger?by=hour&from=2020-01-01", "by"), ("ledger?connector=twilio", "connector"),
@@ -128,6 +129,10 @@ def test_what_is_no_period_or_no_head_is_a_problem_that_names_it():
             checks.equal(answer.header("content-type"), "application/problem+json")
         checks.equal(one.send("POST", "/api/-/seal").status, 401)
         checks.equal(one.api("/api/-/seal", "POST").status, 401, "a tenant's token is not the courier's")
+        one.twilio().send("/voice", twilio.call(twilio.sid(1)))
+        sealed = one.api("/api/-/seal", "POST", token=COURIER)
+        checks.equal((sealed.status, sealed.json["more"]), (200, False), sealed.text)
+        checks.equal(one.api("/api/madrid/ledger").json["sealed"], 1)
         status, _, errors = ledger(one, "--from", "yesterday")
         checks.equal(status, 1)
         checks.contains(errors, "from must be a date like", "correct the value named")
