@@ -119,6 +119,8 @@ fn answer(request: &Request, receipts: &[Receipt], context: &Context) -> String 
         Turn::Reference(_) => {
             match receipts.iter().find_map(|receipt| receipt.asked.as_ref()) {
                 Some(asked) => script.case_state(asked),
+                // Nothing is stored yet, so nothing was looked up either: it waits in the spool, or in quarantine.
+                None if receipts.is_empty() => script.say(script.phrases.call_kept),
                 None => script.say(script.phrases.reference_unknown),
             }
             menu(&mut script, &state, request, context);
@@ -172,6 +174,9 @@ fn menu(script: &mut Script<'_>, state: &State, request: &Request, context: &Con
 }
 
 fn farewell(script: &mut Script<'_>, reference: &str) {
+    if reference.is_empty() {
+        script.say(script.phrases.call_kept);
+    }
     script.reference(reference);
     script.goodbye();
 }
