@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bench::figures::Figures;
 use serde_json::{Map, Value, json};
-use testkit::connector_suite::delivery::{Deliveries, deliveries};
+use testkit::connector_suite::delivery::{Answer, Deliveries, deliveries};
 use ventanilla_host::{Caller, Host, Options};
 
 const TENANTS: usize = 60;
@@ -25,6 +25,8 @@ pub(crate) struct Channel {
     pub(crate) name: String,
     /// Different requests of its tests.
     pub(crate) requests: usize,
+    /// Whether each of them had something fetched first.
+    pub(crate) fetches: bool,
     pub(crate) figures: Figures,
     /// Events stored by them.
     pub(crate) events: u64,
@@ -81,6 +83,10 @@ async fn channel(name: &str, given: Deliveries, data: &Path, cache: &Path) -> Re
         (id.replace('-', "_"), Value::Object(settings).to_string()),
         ("api_tokens".into(), Value::Object(tokens).to_string()),
     ];
+    // Who is asked is another program in reality; here it is the same process, and its work is in the figures.
+    let fetches = !given.answers.is_empty();
+    let elsewhere = if fetches { Some(elsewhere(given.answers.clone()).await?) } else { None };
+    options.outbound_via = elsewhere.as_ref().map(|(address, _)| address.clone());
     let at = given.deliveries.first().map_or(0, |delivery| delivery.received_at);
     options.clock = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at)?));
     let host = tokio::task::spawn_blocking(move || Host::load(options)).await??;
@@ -97,8 +103,45 @@ async fn channel(name: &str, given: Deliveries, data: &Path, cache: &Path) -> Re
     let events = events(&host).await?.saturating_sub(before);
     ensure!(figures.failures == 0, "{} requests were not accepted", figures.failures);
     host.close().await;
+    if let Some((_, server)) = elsewhere {
+        server.abort();
+    }
     let bytes = std::fs::metadata(format!("target/components/{id}.wasm"))?.len();
-    Ok(Channel { name: name.to_owned(), requests, figures, events, start: bench::figures::median(&starts), bytes })
+    Ok(Channel {
+        name: name.to_owned(),
+        requests,
+        fetches,
+        figures,
+        events,
+        start: bench::figures::median(&starts),
+        bytes,
+    })
+}
+
+/// Answers for every host what the tests say: the address to send requests by, in absolute form and without TLS.
+async fn elsewhere(answers: Vec<Answer>) -> Result<(String, tokio::task::JoinHandle<()>)> {
+    let answers = Arc::new(answers);
+    let played = axum::Router::new().fallback(move |asked: http::Uri| {
+        let answers = Arc::clone(&answers);
+        async move { play(&answers, &asked) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let serving = async move { axum::serve(listener, played).await.unwrap_or_default() };
+    Ok((address, tokio::spawn(serving)))
+}
+
+fn play(answers: &[Answer], asked: &http::Uri) -> axum::response::Response {
+    let bare = |url: &str| url.split_once("://").map_or(url, |(_, rest)| rest).to_owned();
+    let wanted = bare(&asked.to_string());
+    let found = answers.iter().find(|answer| bare(&answer.url) == wanted);
+    let mut response = http::Response::builder().status(found.map_or(404, |answer| answer.status));
+    for (name, value) in found.iter().flat_map(|answer| &answer.headers) {
+        if name != "content-length" {
+            response = response.header(name, value.as_slice());
+        }
+    }
+    response.body(found.map(|answer| answer.body.clone()).unwrap_or_default().into()).unwrap_or_default()
 }
 
 async fn put_profile(host: &Host, tenant: &str, profile: &Value) -> Result<()> {

@@ -44,6 +44,9 @@ struct Arguments {
     /// Only whether one tenant's flood is felt by another.
     #[arg(long)]
     only_fairness: bool,
+    /// Only the connectors' table.
+    #[arg(long)]
+    only_channels: bool,
     /// Where the results go; `-` is standard output.
     #[arg(long, default_value = "docs/performance.md")]
     output: PathBuf,
@@ -97,6 +100,12 @@ async fn main() -> Result<()> {
 
     eprintln!("start: cold cache, then warm");
     start_host(&arguments, COLD).await?.stop().await;
+    let cache = arguments.data.join(COLD).join("cache");
+    if arguments.only_channels {
+        let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;
+        println!("{}", report::connectors(&channels, &unmeasured)?);
+        return Ok(());
+    }
     if arguments.only_fairness {
         println!("{}", report::fairness(&fairness::measure(&arguments).await?)?);
         return Ok(());
@@ -138,7 +147,7 @@ async fn main() -> Result<()> {
 
     let fairness = fairness::measure(&arguments).await?;
 
-    let (channels, unmeasured) = channels::measure(&arguments.data, &arguments.data.join(COLD).join("cache")).await?;
+    let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;
 
     let results = report::Results {
         fairness,

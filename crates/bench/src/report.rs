@@ -23,7 +23,7 @@ pub(crate) struct Results {
     pub(crate) connections: usize,
     pub(crate) fairness: Vec<Fairness>,
     pub(crate) channels: Vec<Channel>,
-    /// Connectors whose tests' requests need something fetched first.
+    /// Connectors whose tests have no request to deliver.
     pub(crate) unmeasured: Vec<String>,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn markdown(results: &Results) -> Result<String> {
         results.voice.failures + results.other.failures,
     )?;
     page.push_str(&fairness(&results.fairness)?);
-    channels(&mut page, results)?;
+    channels(&mut page, &results.channels, &results.unmeasured)?;
     writeln!(page, "| component | KiB |\n|---|---|")?;
     for (name, bytes) in &results.components {
         writeln!(page, "| {name} | {:.0} |", *bytes as f64 / 1024.0)?;
@@ -157,7 +157,7 @@ pub(crate) fn fairness(all: &[Fairness]) -> Result<String> {
 }
 
 /// One line per connector.
-fn channels(page: &mut String, results: &Results) -> Result<()> {
+fn channels(page: &mut String, channels: &[Channel], unmeasured: &[String]) -> Result<()> {
     writeln!(
         page,
         "## Connectors\n\nEach connector's own test requests, as its provider signs them, for many tenants, 16 at a time, through gateway, \
@@ -168,12 +168,13 @@ fn channels(page: &mut String, results: &Results) -> Result<()> {
         page,
         "| connector | different requests | requests/s | events/s | p50 ms | p99 ms | start of an instance µs | KiB |\n|---|---|---|---|---|---|---|---|"
     )?;
-    for channel in &results.channels {
+    for channel in channels {
         let figures = &channel.figures;
         writeln!(
             page,
-            "| {} | {} | {:.0} | {:.0} | {} | {} | {:.0} | {:.0} |",
+            "| {}{} | {} | {:.0} | {:.0} | {} | {} | {:.0} | {:.0} |",
             channel.name,
+            if channel.fetches { " (fetches)" } else { "" },
             channel.requests,
             figures.rate(),
             channel.events as f64 / figures.elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
@@ -183,15 +184,25 @@ fn channels(page: &mut String, results: &Results) -> Result<()> {
             channel.bytes as f64 / 1024.0,
         )?;
     }
-    if !results.unmeasured.is_empty() {
+    if channels.iter().any(|channel| channel.fetches) {
         writeln!(
             page,
-            "\nNot measured, because every request of their tests has a key fetched first: {}.",
-            results.unmeasured.join(", ")
+            "\n(fetches): each request has the sender's key fetched first, from a server that the benchmark plays in the same process, and is verified \
+             with it; both are in the figures."
         )?;
+    }
+    if !unmeasured.is_empty() {
+        writeln!(page, "\nNot measured, because their tests have no request to deliver: {}.", unmeasured.join(", "))?;
     }
     writeln!(page)?;
     Ok(())
+}
+
+/// The connectors' table alone.
+pub(crate) fn connectors(measured: &[Channel], unmeasured: &[String]) -> Result<String> {
+    let mut page = String::new();
+    channels(&mut page, measured, unmeasured)?;
+    Ok(page)
 }
 
 /// Processor and cores, without anything that names the machine.

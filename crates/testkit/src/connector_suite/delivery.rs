@@ -1,10 +1,12 @@
-//! The suite's requests as a provider sends them, for a benchmark: those that give events and need nothing fetched.
+//! The suite's requests as a provider sends them, for a benchmark: those that give events and need nothing fetched; of a connector
+//! that has none of these (each request's key is fetched first), those that do, with what is answered to it.
 
 use std::path::Path;
 
+use channel_sdk::types::Fetched;
 use serde_json::{Map, Value, json};
 
-use super::story;
+use super::story::{self, Story};
 
 /// One request with whom it is for.
 #[derive(Debug, Clone)]
@@ -32,6 +34,21 @@ pub struct Deliveries {
     pub settings: Value,
     /// Its profile, as the API takes it.
     pub profile: Value,
+    /// What others answer to the gateway, if these deliveries need it.
+    pub answers: Vec<Answer>,
+}
+
+/// What is answered to a `GET` of the gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// All of it, with its scheme.
+    pub url: String,
+    /// HTTP's.
+    pub status: u16,
+    /// As sent.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// As sent.
+    pub body: Vec<u8>,
 }
 
 /// Reads `testdata` of a connector's folder.
@@ -49,26 +66,56 @@ pub fn deliveries(connector: &Path) -> Result<Deliveries, String> {
     settings.insert("public_url".into(), stories.context.public_url.as_str().into());
     settings.extend(stories.secrets.iter().map(|(name, keys)| (name.clone(), json!(keys))));
     let mut deliveries = Vec::new();
+    let mut fetching: Vec<(Delivery, Vec<Answer>)> = Vec::new();
     for story in &stories.stories {
         let expected = std::fs::read(story.folder.join("expected.json")).unwrap_or_default();
         let expected: Value = serde_json::from_slice(&expected).unwrap_or_default();
         let events = expected.get("events").and_then(Value::as_array).is_some_and(|events| !events.is_empty());
-        // One of another tenant, or of a provider's answer, is no plain delivery.
-        let plain = !story.folder.join("context.json").exists() && story.fetched.is_empty() && !story.is_resent();
+        // One of another tenant is no plain delivery.
+        let plain = !story.folder.join("context.json").exists() && !story.is_resent();
         if !events || !plain || expected.get("degraded").is_some() {
             continue;
         }
         let request = &story.request;
         let query = request.query.as_ref().map_or(String::new(), |query| format!("?{query}"));
-        deliveries.push(Delivery {
+        let delivery = Delivery {
             name: story.name.clone(),
             method: request.method.clone(),
             target: format!("{}{query}", request.suffix),
             headers: request.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect(),
             body: request.body.clone(),
             received_at: request.received_at,
-        });
+        };
+        if story.fetched.is_empty() {
+            deliveries.push(delivery);
+        } else {
+            fetching.push((delivery, answers_of(story)));
+        }
+    }
+    let mut answers: Vec<Answer> = Vec::new();
+    if deliveries.is_empty() {
+        for (delivery, wanted) in fetching {
+            // Stories may have the same address answered in different ways: one of them is played.
+            let other = |new: &Answer| answers.iter().any(|known| known.url == new.url && known != new);
+            if !wanted.iter().any(other) {
+                answers.extend(wanted);
+                deliveries.push(delivery);
+            }
+        }
     }
     let profile = shared.get("profile").cloned().unwrap_or_default();
-    Ok(Deliveries { deliveries, settings: settings.into(), profile })
+    Ok(Deliveries { deliveries, settings: settings.into(), profile, answers })
+}
+
+fn answers_of(story: &Story) -> Vec<Answer> {
+    let headers = |fetched: &Fetched| -> Vec<_> {
+        fetched.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect()
+    };
+    let answer = |fetched: &Fetched| Answer {
+        url: fetched.url.clone(),
+        status: fetched.status,
+        headers: headers(fetched),
+        body: fetched.body.clone(),
+    };
+    story.fetched.iter().map(answer).collect()
 }
