@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -47,6 +48,15 @@ def test_help_names_every_command_and_exits_0():
     status, output, errors = server.command("--help")
     checks.equal(status, 0, errors)
     checks.contains(output, "up", "cases", "call", "reply", "deliver", "replay", "config", "tenant")
+
+
+def test_who_has_read_enough_of_the_output_sees_no_panic():
+    # `ventanilla … | head -1`: the other end of the pipe is closed before anything is written.
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([server.BINARY, "channels", "--json"], cwd=server.ROOT, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    checks.equal((done.returncode, done.stderr), (141, ""))
 
 
 def test_an_unknown_command_is_refused_with_help():
