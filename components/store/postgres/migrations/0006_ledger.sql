@@ -189,7 +189,7 @@ BEGIN
   RETURN QUERY SELECT * FROM (
       (SELECT v.seq - 4611686018427387904 AS at, v.id FROM ventanilla.envelopes v
         WHERE p_after < 0 AND v.tenant = p_tenant AND v.fact IS NULL AND v.seq <= upto + 4611686018427387904
-          AND v.seq > greatest(p_after, -4611686018427387904) + 4611686018427387904
+          AND v.seq > CASE WHEN p_after < -4611686018427387904 THEN p_after ELSE p_after + 4611686018427387904 END
           AND NOT EXISTS (SELECT 1 FROM ventanilla.seals s WHERE s.tenant = p_tenant AND s.place = v.seq - 4611686018427387904)
         ORDER BY v.seq LIMIT 100)
       UNION ALL

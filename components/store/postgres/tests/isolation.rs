@@ -37,6 +37,7 @@ fn filled() -> Base {
         )
         .unwrap();
     }
+    assert_eq!(now(base.open().seal(T0, 10)).unwrap().sealed, 2);
     base
 }
 
@@ -94,6 +95,20 @@ fn rows_of_one_tenant_are_neither_read_nor_written_under_the_setting_of_another(
             let changed = write(format!(
                 "UPDATE ventanilla.{table} SET {column} = {column} WHERE {column} = '{OTHER}' RETURNING 1::bigint"
             ));
+            // A seal stays, also the tenant's own.
+            let stays = (role, table.as_str()) == (ROLE, "seals");
+            if stays {
+                for sql in [
+                    "UPDATE ventanilla.seals SET link = link",
+                    "DELETE FROM ventanilla.seals",
+                    "TRUNCATE ventanilla.seals",
+                ] {
+                    let done = rows(&on, sql);
+                    assert!(done.as_ref().is_err_and(|error| error.0.starts_with("42501")), "{sql}: {done:?}");
+                }
+                assert!(changed.is_err_and(|error| error.0.starts_with("42501")));
+                continue;
+            }
             assert_eq!(changed.unwrap().len(), 0, "{role} {table}");
             let given = write(format!("UPDATE ventanilla.{table} SET {column} = '{OTHER}'"));
             assert!(given.as_ref().is_err_and(|error| error.0.starts_with("42501")), "{role} {table}: {given:?}");

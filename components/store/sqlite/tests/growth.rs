@@ -50,6 +50,9 @@ fn costs(store: &NativeStore, steps: &AtomicU64, number: usize) -> Vec<(&'static
         steps("a call", &|| take(VOICE, started(number), true)),
         steps("its end", &|| take(VOICE, call(Kind::CallEnded, &format!("e{number}"), &format!("CA{number}")), false)),
         steps("a mail", &|| take(MAIL, letter(number, 3), false)),
+        steps("their seals", &|| assert_eq!(now(store.seal(T0, 10)).unwrap().sealed, 3)),
+        steps("nothing to seal", &|| assert_eq!(now(store.seal(T0, 10)).unwrap().sealed, 0)),
+        steps("an examination", &|| assert_eq!(now(store.examine(TENANT.into(), 10, 5)).unwrap().findings, [])),
         steps("the first page of cases", &|| drop(any())),
         steps("the first page of events", &|| drop(now(store.events(TENANT.into(), None, page())).unwrap())),
         steps("the first page of what to look at", &|| {
@@ -103,6 +106,7 @@ fn what_an_intake_and_a_look_cost_stays_flat_as_the_store_grows() {
                 now(store.record(envelope(TENANT, connector), Disposition::Accepted, vec![event])).unwrap();
             }
         }
+        while now(store.seal(T0, 1000)).unwrap().more {}
     };
     fill(0, 20);
     let few = costs(&store, &steps, 100_000);
