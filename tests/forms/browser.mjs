@@ -76,6 +76,10 @@ const press = async () => {
   await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 };
 
+// The browser is told to hand over its dialogs of files when the first listener is there, and a key pressed before it has heard that opens
+// one that nobody sees.
+page.on('filechooser', () => {});
+
 try {
   said.status = (await page.goto(options.url)).status();
   said.lang = await evaluate('document.documentElement.lang');

@@ -1,8 +1,10 @@
 """A server that a test plays a provider or a citizen's server with."""
 
+import errno
 import http.server
 import sys
 import threading
+import time
 
 
 class PeerServer(http.server.ThreadingHTTPServer):
@@ -19,6 +21,15 @@ class PeerServer(http.server.ThreadingHTTPServer):
 
 def start(handler, port=0):
     """Starts one with this handler, on any free port or on this one, where one was stopped before."""
-    server = PeerServer(("127.0.0.1", port), handler)
+    end = time.monotonic() + 30
+    while True:
+        try:
+            server = PeerServer(("127.0.0.1", port), handler)
+            break
+        except OSError as error:
+            # A program that was killed has its sockets until the system has taken it apart, and its children may outlive it a little.
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server
