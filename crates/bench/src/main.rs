@@ -116,7 +116,7 @@ async fn main() -> Result<()> {
     }
     let server = start_host(&arguments, "idle").await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (idle, _) = server.memory()?;
+    let ((idle, _), idle_own) = (server.memory()?, server.own_memory()?);
     server.stop().await;
     let instance = instance_start(&arguments).await?;
 
@@ -168,6 +168,7 @@ async fn main() -> Result<()> {
         start: median(&starts),
         instance,
         idle_mib: idle,
+        idle_own_mib: idle_own,
         storm_mib: storm_memory,
         components: components(Path::new("target/components"))?,
         connections: arguments.connections,

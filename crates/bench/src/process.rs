@@ -92,15 +92,27 @@ impl Server {
     ///
     /// The process is gone.
     pub fn memory(&self) -> Result<(f64, f64)> {
+        Ok((self.status("VmRSS:")?, self.status("VmHWM:")?))
+    }
+
+    /// How much of it is the process's own, in MiB: the rest are files (the program, compiled components), of which the system keeps one
+    /// copy for everybody and drops what it needs the room for.
+    ///
+    /// # Errors
+    ///
+    /// The process is gone.
+    pub fn own_memory(&self) -> Result<f64> {
+        self.status("RssAnon:")
+    }
+
+    fn status(&self, name: &str) -> Result<f64> {
         let id = self.child.id().context("the server is gone")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let field = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
-                .with_context(|| format!("no {name} in the process's status"))
-        };
-        Ok((field("VmRSS:")? / 1024.0, field("VmHWM:")? / 1024.0))
+        let kilobytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
+            .with_context(|| format!("no {name} in the process's status"))?;
+        Ok(kilobytes / 1024.0)
     }
 
     /// Ends it.
