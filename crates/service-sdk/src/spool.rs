@@ -106,6 +106,11 @@ impl Entry {
         fits.then(|| Self { id: id.into(), connector: format!("{channel}/{vendor}"), tenant: tenant.into() })
     }
 
+    /// The tenant is written as in a key already.
+    fn after(&self, prefix: &str) -> String {
+        format!("{prefix}{}:{}:{}", self.id, self.connector.replace('/', ":"), self.tenant)
+    }
+
     /// When it was received, in milliseconds since 1970.
     pub fn at(&self) -> i64 {
         time(&self.id)
@@ -113,12 +118,12 @@ impl Entry {
 
     /// Its key while it waits.
     pub fn key(&self) -> String {
-        waiting(&self.id, &self.connector, &self.tenant)
+        self.after(WAITING)
     }
 
     /// Its key when it was refused.
     pub fn refused_key(&self) -> String {
-        format!("{REFUSED}{}:{}:{}", self.id, self.connector.replace('/', ":"), self.tenant)
+        self.after(REFUSED)
     }
 }
 
