@@ -13,7 +13,7 @@
 //!
 //! | file | what | who writes it |
 //! |---|---|---|
-//! | `request.http` | the request as the provider sent it, with its real signature | a person |
+//! | `request.http` | the request as the provider sent it, redacted, and signed anew with a secret of `secrets.json` | a person |
 //! | `expected.json` | the events, or the handshake's answer | `BLESS=1` |
 //! | `error.txt` | instead of `expected.json`: `reason: detail` of the refusal | `BLESS=1` |
 //! | `answer.http` | what the provider is answered | `BLESS=1` |

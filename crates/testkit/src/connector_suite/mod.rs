@@ -185,7 +185,11 @@ impl<C: Guest> Suite<C> {
                 (_, Err(trap)) => breaches.push(trapped(&trap, &story.name)),
                 (Ok(native), Ok(built)) if native == built => {}
                 (native, Ok(built)) => {
-                    breaches.push(format!("{}: natively {native:?}\nin the component {built:?}", story.name))
+                    breaches.push(format!(
+                        "{}: the component gives something else than the source: is it older? build it with `cargo xtask build`\n\
+                         natively {native:?}\nin the component {built:?}",
+                        story.name
+                    ))
                 }
             }
         }
