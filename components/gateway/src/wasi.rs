@@ -114,8 +114,11 @@ impl Ports for Wasi {
         }
         match self.store(directory::profile(tenant.to_owned())).await {
             Ok(profile) => {
-                let entry = (now, profile.clone());
-                CACHE.with(|cache| cache.profiles.borrow_mut().insert(tenant.to_owned(), entry));
+                // A tenant without one is asked for again each time: it was set up a moment ago, and its first profile is in force at once.
+                CACHE.with(|cache| match &profile {
+                    Some(_) => cache.profiles.borrow_mut().insert(tenant.to_owned(), (now, profile.clone())),
+                    None => cache.profiles.borrow_mut().remove(tenant),
+                });
                 Ok(profile)
             }
             // An old profile speaks the tenant's language; whether anything is stored is for `record` to say.
