@@ -107,6 +107,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Look at everything a running server can be asked, and say what to do about what is wrong; fails if something is.
+    ///
+    /// Whether it answers and takes calls, its clock, the ledger, quarantine, the spool, settings, and what stopped or was turned away
+    /// since it started.
+    Doctor(DoctorOptions),
     /// Bring a PostgreSQL database to this version's schema.
     ///
     /// Forward only, and while older components go on working. Interrupted, it is finished by the next run. Run it as the schema's owner,
@@ -435,6 +440,16 @@ pub(crate) struct CheckComponentOptions {
     /// Golden cases [default: components/<channel>/<vendor>/testdata if it is there].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) cases: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct DoctorOptions {
+    /// The application, to know its connectors.
+    #[arg(long, default_value = "spin.toml", value_name = "FILE")]
+    pub(crate) manifest: PathBuf,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,7 +5,7 @@ use crate::failure::failure;
 use crate::state::{DEMO, State};
 use anyhow::{Context, Result};
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A larger answer is not from us.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -41,6 +41,8 @@ impl Target {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// What the server's clock said.
+    pub(crate) date: Option<SystemTime>,
 }
 
 impl Reply {
@@ -91,8 +93,10 @@ impl Http {
             other => anyhow::Error::from(other).context(format!("cannot ask {url}")),
         })?;
         let status = answer.status().as_u16();
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        Ok(Reply { status, body: body.with_context(|| format!("the answer of {url} broke off"))? })
+        Ok(Reply { status, date, body: body.with_context(|| format!("the answer of {url} broke off"))? })
     }
 }
 

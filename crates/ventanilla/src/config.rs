@@ -7,12 +7,28 @@ use crate::failure::failure;
 use crate::output::{clean, items, text};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::path::Path;
 use ventanilla_host::manifest::Manifest;
 
 /// Checks every connector of the manifest for the tenant, or for every tenant the token opens.
 pub(crate) fn check(options: &TargetOptions, check: &CheckOptions) -> Result<()> {
+    let results = results(options, &check.manifest)?;
+    let faults: usize = results.iter().map(|result| items(result, "/faults").len()).sum();
+    if check.json {
+        println!("{:#}", json!({"connectors": results, "faults": faults}));
+    } else {
+        results.iter().for_each(|result| print!("{}", clean_lines(&page(result))));
+    }
+    if faults > 0 {
+        return Err(failure(format!("{faults} fault(s) in the configuration"), "each is named above with its remedy"));
+    }
+    Ok(())
+}
+
+/// What there is to say of each connector, for the tenant or for every tenant the token opens.
+pub(crate) fn results(options: &TargetOptions, manifest: &Path) -> Result<Vec<Value>> {
     let target = options.target()?;
-    let manifest = Manifest::load(&check.manifest, None)?;
+    let manifest = Manifest::load(manifest, None)?;
     let connectors = crate::up::connectors(&manifest);
     let client = Client::new(target.clone());
     let tenants: Vec<String> = match &options.tenant {
@@ -32,16 +48,7 @@ pub(crate) fn check(options: &TargetOptions, check: &CheckOptions) -> Result<()>
             results.push(webhooks(&client, tenant)?);
         }
     }
-    let faults: usize = results.iter().map(|result| items(result, "/faults").len()).sum();
-    if check.json {
-        println!("{:#}", json!({"connectors": results, "faults": faults}));
-    } else {
-        results.iter().for_each(|result| print!("{}", clean_lines(&page(result))));
-    }
-    if faults > 0 {
-        return Err(failure(format!("{faults} fault(s) in the configuration"), "each is named above with its remedy"));
-    }
-    Ok(())
+    Ok(results)
 }
 
 /// Who of a tenant's own systems is told what is stored.

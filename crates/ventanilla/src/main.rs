@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod deliver;
 mod dialects;
+mod doctor;
 mod failure;
 mod ledger;
 mod log;
@@ -78,6 +79,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
             call::run(&target, &options, steps)
         }
         Command::Config { command: cli::ConfigCommand::Check(options) } => config::check(&target, &options),
+        Command::Doctor(options) => doctor::run(&target, &options),
         Command::Tenant { command } => tenant::run(&target, &command),
         Command::Check(options) => check::run(&options),
         Command::Channels(options) => channels::run(&options),

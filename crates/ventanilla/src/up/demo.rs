@@ -3,7 +3,7 @@
 use super::setup::Connector;
 use super::{DEMO, State, ask, state};
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ventanilla_host::Host;
 
 /// The municipality.
@@ -14,6 +14,10 @@ pub(crate) async fn complete_settings(host: &Host, connectors: &[Connector], sta
     let token = state.token.clone().unwrap_or_default();
     let mut added = false;
     for connector in connectors {
+        // Found out in an earlier run.
+        if state.settings.get(&connector.variable).is_some_and(Value::is_null) {
+            continue;
+        }
         let path = format!("/{}/{}/{DEMO}/-/describe", connector.channel, connector.vendor);
         let (status, description) = ask(host, "GET", &path, &token, None).await?;
         if status != 200 {
@@ -21,6 +25,11 @@ pub(crate) async fn complete_settings(host: &Host, connectors: &[Connector], sta
         }
         let settings = state.settings.get_mut(&connector.variable).and_then(Value::as_object_mut);
         let settings = settings.context("demo.json has settings that are not an object; delete it and start again")?;
+        if wants_more(&description, settings) {
+            state.settings.insert(connector.variable.clone(), Value::Null);
+            added = true;
+            continue;
+        }
         for name in needed(&description) {
             if !settings.contains_key(&name) {
                 settings.insert(name, state::secret()?.into());
@@ -29,6 +38,14 @@ pub(crate) async fn complete_settings(host: &Host, connectors: &[Connector], sta
         }
     }
     Ok(added)
+}
+
+/// Whether it requires something that can't be made up here, as a pair of keys: then the demo does without the connector.
+fn wants_more(description: &Value, settings: &Map<String, Value>) -> bool {
+    let flag = |setting: &Value, name: &str| setting.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let known = |setting: &Value| settings.contains_key(crate::output::text(setting, "/name"));
+    let all = crate::output::items(description, "/settings");
+    all.iter().any(|setting| flag(setting, "required") && !flag(setting, "secret") && !known(setting))
 }
 
 /// The required secrets; of a connector that requires none but has some, the first: a demo is verified like the real thing.
@@ -89,6 +106,14 @@ mod tests {
                 assert!(text.iter().any(|t| t.language == *language), "{language} is missing beside {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_demo_does_without_what_it_can_not_make_up() {
+        let settings = Map::from_iter([("public_url".to_owned(), json!("http://x"))]);
+        let of = |name: &str, secret: bool| json!({"settings": [{"name": "public_url", "required": true}, {"name": name, "secret": secret, "required": true}]});
+        assert!(wants_more(&of("public_key", false), &settings));
+        assert!(!wants_more(&of("auth_token", true), &settings));
     }
 
     #[test]

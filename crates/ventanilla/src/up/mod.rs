@@ -242,7 +242,11 @@ impl Told<'_> {
             println!("\nWhat is missing, and the URLs to give to the providers: {} config check", self.program());
             return;
         }
-        for connector in self.connectors.iter().filter(|c| self.state.settings.contains_key(&c.variable)) {
+        for connector in self
+            .connectors
+            .iter()
+            .filter(|c| self.state.settings.get(&c.variable).is_some_and(|settings| !settings.is_null()))
+        {
             println!("  webhook    {url}/{}/{}/{DEMO}", connector.channel, connector.vendor);
         }
         if let Some(token) = &self.state.token {

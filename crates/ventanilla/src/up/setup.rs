@@ -120,9 +120,13 @@ impl Setup {
 
     fn settings_of(&mut self, connectors: &[Connector], state: &State) {
         for connector in connectors {
-            if let Some(settings) = state.settings.get(&connector.variable) {
-                self.variables.push((connector.variable.clone(), json!({DEMO: settings}).to_string()));
-            }
+            // The later value of a variable wins: also over what was given before it was known that the demo does without.
+            let settings = match state.settings.get(&connector.variable) {
+                None => continue,
+                Some(Value::Null) => json!({}),
+                Some(settings) => json!({DEMO: settings}),
+            };
+            self.variables.push((connector.variable.clone(), settings.to_string()));
         }
     }
 
@@ -188,6 +192,7 @@ impl State {
         self.settings.retain(|variable, _| connectors.iter().any(|c| c.variable == *variable));
         for connector in connectors {
             let public_url = format!("{url}/{}/{}/{DEMO}", connector.channel, connector.vendor);
+            // `null`: a connector that the demo does without.
             let entry = self.settings.entry(connector.variable.clone()).or_insert_with(|| json!({}));
             if let Some(settings) = entry.as_object_mut() {
                 settings.insert("public_url".into(), public_url.into());
