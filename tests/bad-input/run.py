@@ -3,7 +3,6 @@
 import os
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -11,7 +10,7 @@ import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http, peers, server, sites, twilio  # noqa: E402
+from support import checks, disks, http, peers, server, sites, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -422,74 +421,59 @@ def test_a_locked_database_is_503_with_retry_after_and_served_again_afterwards()
 
 def test_a_full_disk_is_503_and_loses_nothing():
     server.only_our_own("how much room a disk has is asked by our own program; a component on Spin can't know")
-    if os.geteuid() != 0:
-        raise checks.Skip("a small file system can be mounted by root only")
-    disk = server.folder()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode:
-        raise checks.Skip(f"mount does not work here: {mounted.stderr.strip()}")
-    one = None
-    try:
-        data = os.path.join(disk, "data")
-        os.makedirs(data)
-        one = server.Server(data=data, env=WITHOUT_SPOOL)
-        checks.equal(one.send("GET", "/readyz").status, 200, "ready while there is room")
-        ballast = os.path.join(disk, "ballast")
-        acknowledged, refused = [], None
-        # Leave some room, so that the database fills it and not the ballast.
-        space = os.statvfs(disk)
-        with open(ballast, "wb") as file:
-            file.write(b"x" * max(0, space.f_bavail * space.f_bsize - 400_000))
-        big = "x" * 20_000
-        for number in range(1, 400):
-            call = twilio.sid(number)
-            answer = one.twilio().send("/status", twilio.call(call, CallStatus="no-answer", CallerName=big))
-            if 200 <= answer.status < 300:
-                acknowledged.append(call)
+    with disks.small("80m") as disk:
+        one = None
+        try:
+            data = os.path.join(disk, "data")
+            os.makedirs(data)
+            one = server.Server(data=data, env=WITHOUT_SPOOL)
+            checks.equal(one.send("GET", "/readyz").status, 200, "ready while there is room")
+            acknowledged, refused = [], None
+            # Leave some room, so that the database fills it and not the ballast.
+            ballast = disks.fill(disk, leave=400_000)
+            big = "x" * 20_000
+            for number in range(1, 400):
+                call = twilio.sid(number)
+                answer = one.twilio().send("/status", twilio.call(call, CallStatus="no-answer", CallerName=big))
+                if 200 <= answer.status < 300:
+                    acknowledged.append(call)
+                else:
+                    refused = refused or (call, answer)
+                    if number > 20 and refused:
+                        break
+            checks.holds(refused, "the disk never filled: the test is wrong")
+            checks.equal(refused[1].status, 503, refused[1].text)
+            checks.holds(refused[1].header("retry-after"), "Retry-After is missing")
+            checks.equal(one.send("GET", "/healthz").status, 200, "alive")
+            # To the last byte: what is left may be enough for a small write.
+            disks.fill_up(disk)
+            # The log may have room that was used before, so that a small delivery is taken; a large one would not be.
+            ready = one.send("GET", "/readyz")
+            checks.equal(ready.status, 503, ready.text)
+            checks.contains(ready.text, "disk")
+            small = one.twilio().send("/status", twilio.call(twilio.sid(5_000), CallStatus="no-answer"))
+            if 200 <= small.status < 300:
+                acknowledged.append(twilio.sid(5_000))
             else:
-                refused = refused or (call, answer)
-                if number > 20 and refused:
-                    break
-        checks.holds(refused, "the disk never filled: the test is wrong")
-        checks.equal(refused[1].status, 503, refused[1].text)
-        checks.holds(refused[1].header("retry-after"), "Retry-After is missing")
-        checks.equal(one.send("GET", "/healthz").status, 200, "alive")
-        # To the last byte: what is left may be enough for a small write.
-        for size in (4096, 1):
-            try:
-                with open(ballast, "ab", buffering=0) as file:
-                    while file.write(b"x" * size):
-                        pass
-            except OSError:
-                pass
-        # The log may have room that was used before, so that a small delivery is taken; a large one would not be.
-        ready = one.send("GET", "/readyz")
-        checks.equal(ready.status, 503, ready.text)
-        checks.contains(ready.text, "disk")
-        small = one.twilio().send("/status", twilio.call(twilio.sid(5_000), CallStatus="no-answer"))
-        if 200 <= small.status < 300:
-            acknowledged.append(twilio.sid(5_000))
-        else:
-            checks.equal(small.status, 503, small.text)
-        os.remove(ballast)
-        checks.equal(one.send("GET", "/readyz").status, 200, "ready again once there is room")
-        answer = one.twilio().send("/status", twilio.call(refused[0], CallStatus="no-answer", CallerName=big))
-        checks.holds(200 <= answer.status < 300, f"after making room: {answer}")
-        acknowledged.append(refused[0])
+                checks.equal(small.status, 503, small.text)
+            os.remove(ballast)
+            checks.equal(one.send("GET", "/readyz").status, 200, "ready again once there is room")
+            answer = one.twilio().send("/status", twilio.call(refused[0], CallStatus="no-answer", CallerName=big))
+            checks.holds(200 <= answer.status < 300, f"after making room: {answer}")
+            acknowledged.append(refused[0])
 
-        def all_there(one):
-            stored = [event["call_id"] for event in one.events() if event["kind"] == "call.missed"]
-            checks.equal(sorted(set(acknowledged) - set(stored)), [], "lost")
-            checks.equal(len(stored), len(set(stored)), "doubled")
+            def all_there(one):
+                stored = [event["call_id"] for event in one.events() if event["kind"] == "call.missed"]
+                checks.equal(sorted(set(acknowledged) - set(stored)), [], "lost")
+                checks.equal(len(stored), len(set(stored)), "doubled")
 
-        all_there(one)
-        one.kill()
-        one = server.Server(data=data, env=WITHOUT_SPOOL)
-        all_there(one)
-    finally:
-        if one:
+            all_there(one)
             one.kill()
-        subprocess.run(["umount", "-l", disk], check=False)
+            one = server.Server(data=data, env=WITHOUT_SPOOL)
+            all_there(one)
+        finally:
+            if one:
+                one.kill()
 
 
 def test_a_read_only_data_folder_is_named():

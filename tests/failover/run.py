@@ -1,6 +1,7 @@
 """What happens to a database in a bad night: its primary dies and a replica takes over, its disk fills, its connections run out, its
 rows are locked. Afterwards everything that was acknowledged is stored, once."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import callers, checks, peers, postgres, server, twilio  # noqa: E402
+from support import callers, checks, disks, peers, postgres, server, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -79,23 +80,14 @@ def test_a_replica_takes_over_with_everything_that_was_acknowledged():
 
 
 def test_a_full_disk_of_the_database_loses_nothing():
-    disk = server.folder()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=0777", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode:
-        raise checks.Skip(f"a small disk can't be mounted: {mounted.stderr}")
-    try:
+    with contextlib.ExitStack() as stack:
+        disk = stack.enter_context(disks.small("96m"))
+        stack.callback(close)
         primary, _, running = started(parent=disk, settings=("max_wal_size=4MB", "min_wal_size=2MB"))
         with running:
             load = callers.Callers([running.url], 1_000)
             acknowledged_soon(load)
-            ballast = os.path.join(disk, "ballast")
-            with open(ballast, "wb") as file:
-                try:
-                    while True:
-                        file.write(bytes(1 << 16))
-                        file.flush()
-                except OSError:
-                    pass
+            ballast = disks.fill_up(disk)
             checks.eventually(lambda: running.send("GET", "/readyz").status == 503, 60, "not ready")
             before = time.monotonic()
             answer = running.twilio().send("/voice", twilio.call(twilio.sid(3_000_000)))
@@ -108,9 +100,6 @@ def test_a_full_disk_of_the_database_loses_nothing():
             acknowledged_soon(load)
             load.stop()
             all_there(running, load)
-    finally:
-        close()
-        subprocess.run(["umount", "-l", disk], check=False)
 
 
 def test_one_connection_for_everybody_delays_and_loses_nothing():

@@ -3,13 +3,12 @@
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import callers, checks, http, peers, postgres, server, spin, twilio  # noqa: E402
+from support import callers, checks, disks, http, peers, postgres, server, spin, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -214,42 +213,28 @@ def test_when_the_spool_fails_too_the_provider_comes_again_and_the_caller_hears_
 
 def test_a_full_disk_is_503_and_what_was_acknowledged_before_is_there_afterwards():
     server.only_our_own("Spin's databases have no limit to their log, so that its folder can't be filled to the last byte")
-    if os.geteuid() != 0:
-        raise checks.Skip("a small file system can be mounted by root only")
-    disk = server.folder()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode:
-        raise checks.Skip(f"mount does not work here: {mounted.stderr.strip()}")
-    one = None
-    try:
+    with disks.small("64m") as disk:
         data = os.path.join(disk, "data")
         os.makedirs(data)
-        one = server.Server(data=data, env=environment(), arguments=("--deliver-every", "100ms"))
-        ballast = os.path.join(disk, "ballast")
-        space = os.statvfs(disk)
-        with open(ballast, "wb") as file:
-            file.write(b"x" * max(0, space.f_bavail * space.f_bsize - 300_000))
-        acknowledged, refused = [], []
-        for number in range(1, 400):
-            answer, _ = call(one, number, CallerName="x" * 20_000)
-            (acknowledged if answer.status == 200 else refused).append(twilio.sid(number))
-            if refused:
-                checks.equal(answer.status, 503, answer.text)
-                checks.holds(answer.header("retry-after"), "Retry-After is missing")
-                checks.contains(answer.text, "<Say")
-            if len(refused) == 3:
-                break
-        checks.equal(len(refused), 3, "the disk never filled: the test is wrong")
-        os.remove(ballast)
-        for number in (int(sid[2:], 16) for sid in refused):
-            answer, _ = call(one, number, CallerName="x" * 20_000)
-            checks.equal(answer.status, 200, answer.text)
-        checks.eventually(lambda: waiting(one) == 0, 60, "nothing waits")
-        checks.equal(callers.stored(one), sorted(acknowledged + refused))
-    finally:
-        if one:
-            one.kill()
-        subprocess.run(["umount", "-l", disk], check=False)
+        with server.Server(data=data, env=environment(), arguments=("--deliver-every", "100ms")) as one:
+            ballast = disks.fill(disk, leave=300_000)
+            acknowledged, refused = [], []
+            for number in range(1, 400):
+                answer, _ = call(one, number, CallerName="x" * 20_000)
+                (acknowledged if answer.status == 200 else refused).append(twilio.sid(number))
+                if refused:
+                    checks.equal(answer.status, 503, answer.text)
+                    checks.holds(answer.header("retry-after"), "Retry-After is missing")
+                    checks.contains(answer.text, "<Say")
+                if len(refused) == 3:
+                    break
+            checks.equal(len(refused), 3, "the disk never filled: the test is wrong")
+            os.remove(ballast)
+            for number in (int(sid[2:], 16) for sid in refused):
+                answer, _ = call(one, number, CallerName="x" * 20_000)
+                checks.equal(answer.status, 200, answer.text)
+            checks.eventually(lambda: waiting(one) == 0, 60, "nothing waits")
+            checks.equal(callers.stored(one), sorted(acknowledged + refused))
 
 
 if __name__ == "__main__":
