@@ -1,7 +1,7 @@
 //! The order of the pipeline, traced over a connector, a store and a host that are played.
 
 use super::*;
-use crate::fake::{Fake, NOW, SECRET, URL, event, sign};
+use crate::fake::{Fake, NOW, SECRET, URL, any_case, event, sign};
 use crate::ports::Inbound;
 use channel_sdk::types::{Authentication, Encoding, Fetch, Handshake, Key, Mac, Scheme};
 
@@ -385,18 +385,7 @@ fn the_self_test_names_settings_and_shows_no_value() {
 #[test]
 fn a_public_look_up_stores_nothing_and_is_made_with_get_only() {
     let mut world = Fake::new(b"");
-    world.authenticate = Box::new(|_, _| {
-        Authentication::Lookup(Lookup {
-            references: vec![],
-            service_codes: vec![],
-            statuses: vec![],
-            opened_from: None,
-            opened_until: None,
-            updated_from: None,
-            updated_until: None,
-            limit: u32::MAX,
-        })
-    });
+    world.authenticate = Box::new(|_, _| Authentication::Lookup(any_case(u32::MAX)));
     assert_eq!(world.serve("GET", "/telephony/acme/madrid/voice", &[]).status, 200);
     assert_eq!(world.trace(), ["authenticate", "public_cases", "acknowledge"]);
     assert_eq!(*world.outcome.borrow(), Some(Outcome::Found(vec![])));

@@ -1,10 +1,10 @@
 //! The spool in the played world: every step of the store and of the key-value store fails in turn.
 
-use channel_sdk::types::{Authentication, Lookup, Outcome, RefusalReason, Response, TenantProfile, Translation};
+use channel_sdk::types::{Authentication, Outcome, RefusalReason, Response, TenantProfile, Translation};
 use serde_json::Value;
 
 use crate::bindings::log::{Disposition, StoreError};
-use crate::fake::{Fake, NOW, check, event, sign};
+use crate::fake::{Fake, NOW, any_case, check, event, sign};
 use crate::settings::neutral_profile;
 
 fn down() -> StoreError {
@@ -302,18 +302,7 @@ fn what_needs_the_store_s_answer_and_what_is_not_genuine_is_not_spooled() {
     let mut world = world(0);
     world.profile = Err(down());
     assert_eq!(world.serve("POST", "/telephony/acme/madrid/voice", &[]).status, 401);
-    world.authenticate = Box::new(|_, _| {
-        Authentication::Lookup(Lookup {
-            references: vec![],
-            service_codes: vec![],
-            statuses: vec![],
-            opened_from: None,
-            opened_until: None,
-            updated_from: None,
-            updated_until: None,
-            limit: 1,
-        })
-    });
+    world.authenticate = Box::new(|_, _| Authentication::Lookup(any_case(1)));
     assert_eq!(world.serve("GET", "/telephony/acme/madrid/voice", &[]).status, 503);
     world.authenticate = Box::new(|_, _| {
         Authentication::Refuse(channel_sdk::types::Refusal { reason: RefusalReason::Stale, detail: "x".into() })
