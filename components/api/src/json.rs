@@ -212,6 +212,7 @@ pub(crate) fn total(total: &Total) -> Value {
         .put("disposition", total.disposition.as_str())
         .put("envelopes", total.envelopes)
         .put("events", total.events)
+        .maybe("oldest", total.oldest.map(format_instant))
         .done()
 }
 

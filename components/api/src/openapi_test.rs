@@ -230,7 +230,7 @@ fn every_member_of_a_full_document_is_described_and_every_described_member_exist
         check("Envelope", &json::envelope("1", &envelope), true);
     }
     let total =
-        Total { tenant: "t".into(), connector: "c/v".into(), disposition: "accepted".into(), envelopes: 1, events: 1 };
+        Total { tenant: "t".into(), connector: "c/v".into(), disposition: "accepted".into(), envelopes: 1, events: 1, oldest: Some(1) };
     check("LedgerLine", &json::total(&total), true);
     let line = Line {
         period: 0,

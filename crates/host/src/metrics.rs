@@ -52,8 +52,18 @@ struct RouteCounters {
     route: String,
     component: String,
     classes: [AtomicU64; 6],
+    /// Answers of the class 4xx by their code, from 400.
+    refused: Refused,
     durations: [AtomicU64; DURATIONS_MS.len() + 1],
     micros: AtomicU64,
+}
+
+struct Refused([AtomicU64; 100]);
+
+impl Default for Refused {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
 }
 
 struct Histogram<const N: usize> {
@@ -74,6 +84,9 @@ impl Metrics {
         let Some(route) = self.routes.get(trigger) else { return };
         if let Some(class) = route.classes.get(usize::from(status / 100).min(5)) {
             class.fetch_add(1, Relaxed);
+        }
+        if let Some(code) = status.checked_sub(400).and_then(|code| route.refused.0.get(usize::from(code))) {
+            code.fetch_add(1, Relaxed);
         }
         let bucket =
             DURATIONS_MS.iter().position(|bound| time <= Duration::from_millis(*bound)).unwrap_or(DURATIONS_MS.len());
@@ -132,6 +145,18 @@ impl Metrics {
                 let count = count.load(Relaxed);
                 if count > 0 {
                     writeln!(out, "ventanilla_requests_total{{{},status=\"{class}xx\"}} {count}", route.labels())?;
+                }
+            }
+        }
+        writeln!(
+            out,
+            "# HELP ventanilla_requests_refused_total Requests answered 4xx: 401 and 403 are signatures and tokens.\n# TYPE ventanilla_requests_refused_total counter"
+        )?;
+        for route in &self.routes {
+            for (code, count) in (400..).zip(&route.refused.0) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    writeln!(out, "ventanilla_requests_refused_total{{{},code=\"{code}\"}} {count}", route.labels())?;
                 }
             }
         }
@@ -249,14 +274,16 @@ mod tests {
         let metrics = Metrics::new([("/a\"b".to_owned(), "c".to_owned())]);
         metrics.request(0, 200, Duration::from_millis(2));
         metrics.request(0, 503, Duration::from_millis(400));
+        metrics.request(0, 403, Duration::from_millis(1));
         metrics.sqlite_group("default", 3);
         let text = metrics.render();
         for line in [
             r#"ventanilla_requests_total{route="/a\"b",component="c",status="2xx"} 1"#,
             r#"ventanilla_requests_total{route="/a\"b",component="c",status="5xx"} 1"#,
-            r#"ventanilla_request_duration_seconds_bucket{route="/a\"b",component="c",le="0.002"} 1"#,
-            r#"ventanilla_request_duration_seconds_bucket{route="/a\"b",component="c",le="0.5"} 2"#,
-            r#"ventanilla_request_duration_seconds_count{route="/a\"b",component="c"} 2"#,
+            r#"ventanilla_request_duration_seconds_bucket{route="/a\"b",component="c",le="0.002"} 2"#,
+            r#"ventanilla_request_duration_seconds_bucket{route="/a\"b",component="c",le="0.5"} 3"#,
+            r#"ventanilla_request_duration_seconds_count{route="/a\"b",component="c"} 3"#,
+            r#"ventanilla_requests_refused_total{route="/a\"b",component="c",code="403"} 1"#,
             r#"ventanilla_sqlite_commit_statements_bucket{database="default",le="4"} 1"#,
             r#"ventanilla_sqlite_commit_statements_sum{database="default"} 3"#,
         ] {

@@ -105,7 +105,7 @@ impl<C: Connect> PostgresStore<C> {
     }
 
     pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
-        let rows = self.read_rows("totals_1", vec![given(&tenant)]).await?;
+        let rows = self.read_rows("totals_2", vec![given(&tenant)]).await?;
         let count = |row: &Row, index| row.integer(index).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         let total = |row: &Row| Total {
             tenant: text(row, 0),
@@ -113,6 +113,7 @@ impl<C: Connect> PostgresStore<C> {
             disposition: text(row, 2),
             envelopes: count(row, 3),
             events: count(row, 4),
+            oldest: row.integer(5),
         };
         Ok(rows.iter().map(total).collect())
     }

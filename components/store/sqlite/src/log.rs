@@ -197,9 +197,12 @@ impl<C: Connect> SqliteStore<C> {
 
     pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {
         let of_tenant = if tenant.is_empty() { "?1 = ''" } else { "tenant = ?1" };
+        // What waits is found by its own index (envelopes_waiting), in the order in which it was stored.
         let sql = format!(
-            "SELECT tenant, connector, disposition, envelopes, events FROM ledger \
-             WHERE {of_tenant} AND envelopes > 0 ORDER BY tenant, connector, disposition"
+            "SELECT tenant, connector, disposition, envelopes, events, CASE WHEN disposition <> 'accepted' THEN (\
+               SELECT v.received_at FROM envelopes v WHERE v.tenant = l.tenant AND v.connector = l.connector \
+               AND v.disposition = l.disposition AND v.disposition <> 'accepted' ORDER BY v.seq LIMIT 1) END \
+             FROM ledger l WHERE {of_tenant} AND envelopes > 0 ORDER BY tenant, connector, disposition"
         );
         let rows = self.rows(&sql, vec![tenant.into()]).await?;
         let count = |row: &Row, index| row.integer(index).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
@@ -209,6 +212,7 @@ impl<C: Connect> SqliteStore<C> {
             disposition: row.text(2).unwrap_or_default().to_owned(),
             envelopes: count(row, 3),
             events: count(row, 4),
+            oldest: row.integer(5),
         };
         Ok(rows.iter().map(total).collect())
     }

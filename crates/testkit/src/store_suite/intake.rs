@@ -465,17 +465,28 @@ pub fn the_ledger_counts_what_is_stored<W: World>(world: &W) {
         disposition: disposition.into(),
         envelopes,
         events,
+        oldest: None,
     };
+    let waits = |total: Total| Total { oldest: Some(T0), ..total };
     let theirs = line("sevilla", MAIL, "accepted", 1, 1);
     let totals = |tenant: &str| block_on(store.totals(tenant.into())).expect("totals");
     assert_eq!(
         totals(""),
-        [line(TENANT, VOICE, "accepted", 2, 2), line(TENANT, VOICE, "pending", 1, 0), theirs.clone()]
+        [line(TENANT, VOICE, "accepted", 2, 2), waits(line(TENANT, VOICE, "pending", 1, 0)), theirs.clone()]
     );
     let known = store_sdk::log::Envelope { id: Some(id), ..envelope(TENANT, VOICE) };
     block_on(store.record(known, Disposition::Quarantined("why".into()), vec![chat("c", "c")])).expect("recorded");
-    assert_eq!(totals(TENANT), [line(TENANT, VOICE, "accepted", 2, 2), line(TENANT, VOICE, "quarantined", 1, 1)]);
-    assert_eq!(totals("sevilla"), [theirs]);
+    assert_eq!(totals(TENANT), [line(TENANT, VOICE, "accepted", 2, 2), waits(line(TENANT, VOICE, "quarantined", 1, 1))]);
+    assert_eq!(totals("sevilla"), [theirs.clone()]);
+
+    // A younger one does not change since when somebody waits, nor does one of another connector.
+    let younger = store_sdk::log::Envelope { received_at: T0 + 60_000, ..envelope(TENANT, VOICE) };
+    block_on(store.record(younger.clone(), Disposition::Quarantined("why".into()), Vec::new())).expect("recorded");
+    let other = store_sdk::log::Envelope { received_at: T0 + 5_000, ..envelope(TENANT, MAIL) };
+    block_on(store.record(other, Disposition::Quarantined("why".into()), Vec::new())).expect("recorded");
+    let mail = Total { oldest: Some(T0 + 5_000), ..line(TENANT, MAIL, "quarantined", 1, 0) };
+    let voice = waits(line(TENANT, VOICE, "quarantined", 2, 1));
+    assert_eq!(totals(""), [mail, line(TENANT, VOICE, "accepted", 2, 2), voice, theirs]);
 }
 
 /// Put, replaced, listed.
