@@ -1,4 +1,4 @@
-//! The work: signed telephone calls, every one another call.
+//! The work: signed telephone calls and messages, every one another.
 
 /// The secret all programs under test are given. It protects nothing.
 pub const AUTH_TOKEN: &str = "benchmark-token-of-no-value";
@@ -12,8 +12,12 @@ pub const LOUD: &str = "loud";
 /// What the provider was told: behind the proxy of a real deployment, so not the address that is called.
 pub const PUBLIC_URL: &str = "https://bench.example.org/telephony/twilio/bench";
 
-/// Before the tenant's name.
-const PUBLIC_ROOT: &str = "https://bench.example.org/telephony/twilio/";
+/// What stands before the path of every public URL.
+const PUBLIC_ROOT: &str = "https://bench.example.org";
+/// Where calls go, before the tenant's name.
+const VOICE: &str = "/telephony/twilio/";
+/// Where messages go.
+const MESSAGES: &str = "/messaging/twilio/";
 
 /// One request, ready to be sent.
 #[derive(Debug, Clone)]
@@ -26,10 +30,18 @@ pub struct Prepared {
     pub body: String,
 }
 
-/// The settings of the tenants as the gateway's variable wants them.
+/// The settings of the tenants as the gateway's variable for calls wants them.
 pub fn settings() -> String {
-    let of =
-        |tenant: &str| serde_json::json!({"public_url": format!("{PUBLIC_ROOT}{tenant}"), "auth_token": AUTH_TOKEN});
+    settings_at(VOICE)
+}
+
+/// The same for messages.
+pub fn message_settings() -> String {
+    settings_at(MESSAGES)
+}
+
+fn settings_at(route: &str) -> String {
+    let of = |tenant: &str| serde_json::json!({"public_url": format!("{PUBLIC_ROOT}{route}{tenant}"), "auth_token": AUTH_TOKEN});
     serde_json::json!({TENANT: of(TENANT), LOUD: of(LOUD)}).to_string()
 }
 
@@ -48,27 +60,44 @@ pub fn incoming(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
 ///
 /// As [`incoming`].
 pub fn incoming_of(tenant: &str, run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
-    (0..count).map(|index| prepare(tenant, run, index, "ringing", "/voice")).collect()
+    (0..count).map(|index| call(tenant, run, index)).collect()
 }
 
-/// `count` status callbacks (the traffic that is not voice): no call of [`incoming`].
+/// `count` text messages whose ids begin with `run`, each from somebody else.
 ///
 /// # Errors
 ///
 /// As [`incoming`].
-pub fn statuses(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
-    (0..count).map(|index| prepare(TENANT, run, index, "completed", "/status")).collect()
+pub fn messages(run: &str, count: usize) -> anyhow::Result<Vec<Prepared>> {
+    (0..count).map(|index| message(run, index)).collect()
 }
 
-fn prepare(tenant: &str, run: &str, index: usize, status: &str, suffix: &str) -> anyhow::Result<Prepared> {
-    let call = format!("CA{run}{index:030}");
-    let caller = format!("+346{:08}", index % 100_000_000);
-    // In byte order of the names: that is how the provider signs them.
-    let mut fields = vec![
+fn message(run: &str, index: usize) -> anyhow::Result<Prepared> {
+    let id = format!("SM{run}{index:030}");
+    let fields = vec![
         ("AccountSid", "AC00000000000000000000000000000000".to_owned()),
         ("ApiVersion", "2010-04-01".to_owned()),
-        ("CallSid", call),
-        ("CallStatus", status.to_owned()),
+        ("Body", "The street lamp in front of number 12 is out".to_owned()),
+        ("From", format!("+346{:08}", index % 100_000_000)),
+        ("FromCountry", "ES".to_owned()),
+        ("MessageSid", id.clone()),
+        ("NumMedia", "0".to_owned()),
+        ("NumSegments", "1".to_owned()),
+        ("SmsMessageSid", id.clone()),
+        ("SmsSid", id),
+        ("SmsStatus", "received".to_owned()),
+        ("To", "+34910000001".to_owned()),
+    ];
+    signed(&format!("{MESSAGES}{TENANT}/message"), fields)
+}
+
+fn call(tenant: &str, run: &str, index: usize) -> anyhow::Result<Prepared> {
+    let caller = format!("+346{:08}", index % 100_000_000);
+    let fields = vec![
+        ("AccountSid", "AC00000000000000000000000000000000".to_owned()),
+        ("ApiVersion", "2010-04-01".to_owned()),
+        ("CallSid", format!("CA{run}{index:030}")),
+        ("CallStatus", "ringing".to_owned()),
         ("Called", "+34910000000".to_owned()),
         ("Caller", caller.clone()),
         ("Direction", "inbound".to_owned()),
@@ -77,12 +106,13 @@ fn prepare(tenant: &str, run: &str, index: usize, status: &str, suffix: &str) ->
         ("FromCountry", "ES".to_owned()),
         ("To", "+34910000000".to_owned()),
     ];
-    if status == "completed" {
-        fields.push(("CallDuration", "61".to_owned()));
-    }
+    signed(&format!("{VOICE}{tenant}/voice"), fields)
+}
+
+/// A form as the provider signs it: the URL, then names and values in byte order of the names.
+fn signed(target: &str, mut fields: Vec<(&str, String)>) -> anyhow::Result<Prepared> {
     fields.sort();
-    let target = format!("/telephony/twilio/{tenant}{suffix}");
-    let mut signed = format!("{PUBLIC_ROOT}{tenant}{suffix}");
+    let mut signed = format!("{PUBLIC_ROOT}{target}");
     let mut body = String::new();
     for (name, value) in &fields {
         signed.push_str(name);
@@ -92,9 +122,9 @@ fn prepare(tenant: &str, run: &str, index: usize, status: &str, suffix: &str) ->
         }
         body.push_str(name);
         body.push('=');
-        body.push_str(&value.replace('+', "%2B"));
+        body.push_str(&value.replace('+', "%2B").replace(' ', "+"));
     }
-    Ok(Prepared { target, signature: sign(signed.as_bytes())?, body })
+    Ok(Prepared { target: target.to_owned(), signature: sign(signed.as_bytes())?, body })
 }
 
 fn sign(message: &[u8]) -> anyhow::Result<String> {

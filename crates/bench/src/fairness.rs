@@ -6,7 +6,7 @@ use anyhow::Result;
 use bench::figures::{Figures, median};
 use bench::{calls, load};
 
-use crate::{Arguments, start_host_with};
+use crate::{Arguments, environment, start_host_with};
 
 /// Calls a second of each tenant on other days.
 const RATE: f64 = 20.0;
@@ -35,7 +35,7 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Vec<Fairness>> {
         eprintln!("two tenants, one of them loud: {limit}");
         let mut found = Fairness { limit, calm: Figures::default(), flood: Figures::default(), ratio: 0.0, loud: 0.0 };
         let mut ratios = Vec::new();
-        let server = start_host_with(arguments, &format!("fairness-{}", more.len()), more).await?;
+        let server = start_host_with(arguments, &format!("fairness-{}", more.len()), more, &environment()).await?;
         for round in 0..arguments.rounds {
             let mut slow = [0.0; 2];
             for (half, times) in [1.0, TIMES].into_iter().enumerate() {

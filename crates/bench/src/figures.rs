@@ -9,6 +9,10 @@ pub struct Figures {
     pub latencies: Vec<Duration>,
     /// Answers that were not 2xx, and requests without an answer.
     pub failures: usize,
+    /// Of those, politely turned away: 429 or 503 with `Retry-After`.
+    pub refused: usize,
+    /// Of those turned away, with a document that the caller hears.
+    pub spoken: usize,
     /// How long the load lasted.
     pub elapsed: Duration,
 }
@@ -32,8 +36,40 @@ impl Figures {
     pub fn absorb(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.failures += other.failures;
+        self.refused += other.refused;
+        self.spoken += other.spoken;
         self.elapsed = self.elapsed.max(other.elapsed);
     }
+}
+
+impl Figures {
+    /// Counts an answer, or that there was none.
+    pub fn count(&mut self, answer: Option<Answer>, latency: Duration) {
+        match answer {
+            Some(Answer::Good) => self.latencies.push(latency),
+            other => {
+                self.failures += 1;
+                if let Some(Answer::Refused { spoken }) = other {
+                    self.refused += 1;
+                    self.spoken += usize::from(spoken);
+                }
+            }
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// 2xx
+    Good,
+    /// 429 or 503 that says when to come again; with a document in the provider's words, or without.
+    Refused {
+        /// Whether there was one.
+        spoken: bool,
+    },
+    /// Anything else.
+    Other,
 }
 
 /// The middle value.

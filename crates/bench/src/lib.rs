@@ -6,4 +6,6 @@
 pub mod calls;
 pub mod figures;
 pub mod load;
+pub mod postgres;
 pub mod process;
+pub mod stores;

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::calls::Prepared;
-use crate::figures::Figures;
+use crate::figures::{Answer, Figures};
 
 /// One kept connection.
 struct Client {
@@ -30,7 +30,7 @@ impl Client {
         Ok(Self { sender, host: address.to_string() })
     }
 
-    async fn send(&mut self, call: &Prepared) -> Result<bool> {
+    async fn send(&mut self, call: &Prepared) -> Result<Answer> {
         let request = hyper::Request::post(&call.target)
             .header("host", &self.host)
             .header("content-type", "application/x-www-form-urlencoded; charset=UTF-8")
@@ -38,9 +38,17 @@ impl Client {
             .body(Full::new(Bytes::from(call.body.clone())))?;
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
-        let good = answer.status().is_success();
+        let status = answer.status();
+        let has = |name: &str, part: &str| {
+            answer.headers().get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(part))
+        };
+        let found = match status.as_u16() {
+            _ if status.is_success() => Answer::Good,
+            429 | 503 if has("retry-after", "") => Answer::Refused { spoken: has("content-type", "xml") },
+            _ => Answer::Other,
+        };
         answer.into_body().collect().await?;
-        Ok(good)
+        Ok(found)
     }
 }
 
@@ -66,13 +74,10 @@ pub async fn closed(
             while start.elapsed() < time {
                 let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
                 let sent = Instant::now();
-                match client.send(call).await {
-                    Ok(true) => figures.latencies.push(sent.elapsed()),
-                    Ok(false) => figures.failures += 1,
-                    Err(_) => {
-                        figures.failures += 1;
-                        break;
-                    }
+                let answer = client.send(call).await.ok();
+                figures.count(answer, sent.elapsed());
+                if answer.is_none() {
+                    break;
                 }
             }
             figures.elapsed = start.elapsed();
@@ -106,18 +111,16 @@ pub async fn open(address: SocketAddr, calls: Arc<Vec<Prepared>>, rate: f64) -> 
                 Some(client) => client,
                 None => Client::connect(address).await.ok()?,
             };
-            let good = client.send(calls.get(index)?).await.ok()?;
+            let answer = client.send(calls.get(index)?).await.ok()?;
             let latency = due.elapsed();
             idle.lock().await.push(client);
-            good.then_some(latency)
+            Some((answer, latency))
         }));
     }
     let mut figures = Figures::default();
     for task in tasks {
-        match task.await? {
-            Some(latency) => figures.latencies.push(latency),
-            None => figures.failures += 1,
-        }
+        let (answer, latency) = task.await?.unzip();
+        figures.count(answer, latency.unwrap_or_default());
     }
     figures.elapsed = start.elapsed();
     Ok(figures)

@@ -2,7 +2,9 @@
 
 mod channels;
 mod fairness;
+mod on_postgres;
 mod report;
+mod storm;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bench::figures::{Figures, median};
 use bench::process::Server;
-use bench::{calls, load};
+use bench::{calls, load, postgres};
 use clap::Parser;
 
 /// Measures intake beside a native program, in one run.
@@ -38,21 +40,31 @@ struct Arguments {
     /// Kept connections of the closed loop.
     #[arg(long, default_value_t = 32)]
     connections: usize,
-    /// Seconds of the storm profile (80 voice webhooks and 100 further messages a second).
+    /// Seconds of the storm profile (80 voice webhooks and 100 messages a second); half of it for each of its multiples.
     #[arg(long, default_value_t = 20)]
     storm_seconds: usize,
-    /// Only whether one tenant's flood is felt by another.
-    #[arg(long)]
-    only_fairness: bool,
-    /// Only the connectors' table.
-    #[arg(long)]
-    only_channels: bool,
+    /// Only this part; the others stay on the page as they were measured last.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Where the results go; `-` is standard output.
     #[arg(long, default_value = "docs/performance.md")]
     output: PathBuf,
     /// Where databases are made: on the disk whose `fsync` is to count.
     #[arg(long, default_value = "target/bench")]
     data: PathBuf,
+}
+
+/// A part of the page that can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Intake on PostgreSQL beside a native program.
+    Postgres,
+    /// The storm and its multiples.
+    Storm,
+    /// Whether one tenant's flood is felt by another.
+    Tenants,
+    /// Every connector with the requests of its tests.
+    Connectors,
 }
 
 /// The folder whose cache is filled first.
@@ -98,27 +110,54 @@ async fn main() -> Result<()> {
     }
     std::fs::create_dir_all(&arguments.data)?;
 
+    let mut server = postgres::Server::start(&arguments.data.join("postgres"), &arguments.ventanilla).await?;
     eprintln!("start: cold cache, then warm");
     start_host(&arguments, COLD).await?.stop().await;
     let cache = arguments.data.join(COLD).join("cache");
-    if arguments.only_channels {
-        let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;
-        println!("{}", report::connectors(&channels, &unmeasured)?);
-        return Ok(());
+    if matches!(arguments.only, None | Some(Part::Postgres | Part::Storm)) {
+        let address = server.database().await?;
+        on_postgres::start_host(&arguments, &server, &address, COLD).await?.stop().await;
     }
-    if arguments.only_fairness {
-        println!("{}", report::fairness(&fairness::measure(&arguments).await?)?);
-        return Ok(());
+    let part = match arguments.only {
+        None => return everything(&arguments, &mut server, &cache).await,
+        Some(Part::Postgres) => report::postgres(&on_postgres::measure(&arguments, &mut server).await?)?,
+        Some(Part::Storm) => report::storm(&storm::measure(&arguments, &mut server).await?)?,
+        Some(Part::Tenants) => report::fairness(&fairness::measure(&arguments).await?)?,
+        Some(Part::Connectors) => {
+            let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;
+            report::connectors(&channels, &unmeasured)?
+        }
+    };
+    publish(&arguments, None, &[part])
+}
+
+/// Replaces parts of the page, and with `head` what stands before them.
+fn publish(arguments: &Arguments, head: Option<String>, parts: &[String]) -> Result<()> {
+    let output = &arguments.output;
+    let standard = output == Path::new("-");
+    let page = if standard { String::new() } else { std::fs::read_to_string(output).unwrap_or_default() };
+    let text = report::page(&page, head, parts);
+    if standard {
+        println!("{text}");
+    } else {
+        std::fs::write(output, &text).with_context(|| format!("writing {}", output.display()))?;
+        println!("{}\nwritten to {}", parts.join("\n"), output.display());
     }
+    Ok(())
+}
+
+async fn everything(arguments: &Arguments, server: &mut postgres::Server, cache: &Path) -> Result<()> {
+    let on_postgres = on_postgres::measure(arguments, server).await?;
+    let storms = storm::measure(arguments, server).await?;
     let mut starts = Vec::new();
     for round in 0..5 {
-        starts.push(first_call(&arguments, round).await?);
+        starts.push(first_call(arguments, round).await?);
     }
-    let server = start_host(&arguments, "idle").await?;
+    let server = start_host(arguments, "idle").await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ((idle, _), idle_own) = (server.memory()?, server.own_memory()?);
     server.stop().await;
-    let instance = instance_start(&arguments).await?;
+    let instance = instance_start(arguments).await?;
 
     let mut programs =
         vec![Program::new("our host", Run::Host), Program::new("native program (axum, rusqlite)", Run::Native)];
@@ -129,30 +168,21 @@ async fn main() -> Result<()> {
     for round in 0..arguments.rounds {
         for (place, program) in programs.iter_mut().enumerate() {
             eprintln!("intake, round {} of {}: {}", round + 1, arguments.rounds, program.name);
-            let server = program.start(&arguments, &format!("intake-{place}-{round}")).await?;
-            throughput(&arguments, &server, &format!("{place}{round:01}"), program).await?;
+            let server = program.start(arguments, &format!("intake-{place}-{round}")).await?;
+            // Spin's SQLite makes writers wait for one another, and refuses who waited too long: its provider would come again.
+            let may_refuse = matches!(program.run, Run::Spin(_));
+            throughput(arguments, &server, &format!("w{place}{round}"), 1, may_refuse).await?;
+            let figures =
+                throughput(arguments, &server, &format!("{place}{round}"), arguments.seconds, may_refuse).await?;
+            program.rates.push(figures.rate());
+            program.all.absorb(figures);
             program.peak_mib = program.peak_mib.max(server.memory()?.1);
             server.stop().await;
         }
     }
-
-    eprintln!("storm: 80 voice webhooks/s and 100 messages/s for {} s", arguments.storm_seconds);
-    let server = start_host(&arguments, "storm").await?;
-    let voice = Arc::new(calls::incoming("sv", 80 * arguments.storm_seconds)?);
-    let other = Arc::new(calls::statuses("so", 100 * arguments.storm_seconds)?);
-    let (voice, other) =
-        tokio::try_join!(load::open(server.address, voice, 80.0), load::open(server.address, other, 100.0))?;
-    let (_, storm_memory) = server.memory()?;
-    server.stop().await;
-
-    let fairness = fairness::measure(&arguments).await?;
-
-    let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;
-
+    let fairness = fairness::measure(arguments).await?;
+    let (channels, unmeasured) = channels::measure(&arguments.data, cache).await?;
     let results = report::Results {
-        fairness,
-        channels,
-        unmeasured,
         programs: programs
             .into_iter()
             .map(|program| report::Row {
@@ -163,40 +193,38 @@ async fn main() -> Result<()> {
                 peak_mib: program.peak_mib,
             })
             .collect(),
-        voice,
-        other,
+        storm: storms.first(),
         start: median(&starts),
         instance,
         idle_mib: idle,
         idle_own_mib: idle_own,
-        storm_mib: storm_memory,
         components: components(Path::new("target/components"))?,
         connections: arguments.connections,
     };
-    let text = report::markdown(&results)?;
-    if arguments.output == Path::new("-") {
-        println!("{text}");
-    } else {
-        std::fs::write(&arguments.output, &text).with_context(|| format!("writing {}", arguments.output.display()))?;
-        println!("{text}\nwritten to {}", arguments.output.display());
-    }
-    Ok(())
+    let parts = [
+        report::postgres(&on_postgres)?,
+        report::storm(&storms)?,
+        report::fairness(&fairness)?,
+        report::connectors(&channels, &unmeasured)?,
+        report::components(&results.components)?,
+    ];
+    publish(arguments, Some(report::head(&results)?), &parts)
 }
 
-async fn throughput(arguments: &Arguments, server: &Server, run: &str, into: &mut Program) -> Result<()> {
-    let warm = Arc::new(calls::incoming(&format!("w{run}"), 2_000)?);
-    load::closed(server.address, warm, arguments.connections, Duration::from_secs(1)).await?;
+/// Calls as fast as they are answered, each another one.
+async fn throughput(
+    arguments: &Arguments,
+    server: &Server,
+    run: &str,
+    seconds: u64,
+    may_refuse: bool,
+) -> Result<Figures> {
     // More than any program here answers in that time.
-    let work = usize::try_from(arguments.seconds)?.saturating_mul(60_000);
+    let work = usize::try_from(seconds)?.saturating_mul(60_000);
     let work = Arc::new(calls::incoming(run, work)?);
-    let figures =
-        load::closed(server.address, work, arguments.connections, Duration::from_secs(arguments.seconds)).await?;
-    // Spin's SQLite makes writers wait for one another, and refuses who waited too long: its provider would come again.
-    let may_refuse = matches!(into.run, Run::Spin(_));
+    let figures = load::closed(server.address, work, arguments.connections, Duration::from_secs(seconds)).await?;
     ensure!(may_refuse || figures.failures == 0, "{} calls were not accepted", figures.failures);
-    into.rates.push(figures.rate());
-    into.all.absorb(figures);
-    Ok(())
+    Ok(figures)
 }
 
 /// Milliseconds from the start of the process, with a warm cache, to the first accepted call.
@@ -212,10 +240,15 @@ async fn first_call(arguments: &Arguments, round: usize) -> Result<f64> {
 }
 
 async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
-    start_host_with(arguments, folder, &[]).await
+    start_host_with(arguments, folder, &[], &environment()).await
 }
 
-async fn start_host_with(arguments: &Arguments, folder: &str, more: &[&str]) -> Result<Server> {
+async fn start_host_with(
+    arguments: &Arguments,
+    folder: &str,
+    more: &[&str],
+    environment: &[(&'static str, String)],
+) -> Result<Server> {
     let data = arguments.data.join(folder);
     let data = data.to_str().context("the data folder's name is not UTF-8")?;
     // Compiled once, at the first start; every server has a database of its own.
@@ -231,7 +264,7 @@ async fn start_host_with(arguments: &Arguments, folder: &str, more: &[&str]) -> 
     }
     let mut words = vec!["up", "--json", "--listen", "127.0.0.1:0", "--data", data];
     words.extend_from_slice(more);
-    Server::start(&arguments.ventanilla, &words, &environment()).await
+    Server::start(&arguments.ventanilla, &words, environment).await
 }
 
 async fn start_native(arguments: &Arguments, folder: &str) -> Result<Server> {
@@ -261,9 +294,10 @@ async fn start_spin(arguments: &Arguments, spin: &Path, folder: &str) -> Result<
     Server::start_silent(spin, &words, &environment(), listen.parse()?).await
 }
 
-fn environment() -> [(&'static str, String); 2] {
-    [
+fn environment() -> Vec<(&'static str, String)> {
+    vec![
         ("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()),
+        ("SPIN_VARIABLE_MESSAGING_TWILIO", calls::message_settings()),
         ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned()),
     ]
 }

@@ -1,7 +1,9 @@
 //! The rival: axum, doing natively what a composed component does in the sandbox, with the same crates: the connector's
-//! functions, `signatures`, the store's SQL, and the host's group commit.
+//! functions, `signatures`, the store's SQL; on SQLite with the host's group commit, on PostgreSQL with tokio-postgres.
+//!
+//! `native-intake FOLDER` or `native-intake postgres://…`
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,70 +12,33 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use bench::stores::{self, Either};
 use channel_sdk::connector::Guest as _;
 use channel_sdk::types::{
     Authentication, Check, Context, Encoding, Event, Header, Key, Outcome, Request, Scheme, TenantProfile, Translation,
 };
-use store_sdk::Store as _;
-use store_sdk::log::{Disposition, Envelope};
-use store_sqlite::SqliteStore;
-use store_sqlite::database::{Connect, Database, DatabaseError, Row, Value};
+use store_sdk::log::Envelope;
 use telephony_twilio::Twilio;
-use ventanilla_host::metrics::Metrics;
-use ventanilla_host::sqlite::{self, SqlValue};
 
 /// The same allocator as our program's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The host's database: the same writer thread, the same commits.
-struct Host(Arc<sqlite::Database>);
-
-impl Connect for Host {
-    type Connection = Connection;
-
-    async fn open(&self) -> Result<Connection, DatabaseError> {
-        Ok(Connection(sqlite::Handle::new(self.0.clone())))
-    }
-}
-
-struct Connection(sqlite::Handle);
-
-impl Database for Connection {
-    async fn execute(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, DatabaseError> {
-        let parameters = parameters.into_iter().map(|value| match value {
-            Value::Null => SqlValue::Null,
-            Value::Integer(number) => SqlValue::Integer(number),
-            Value::Real(number) => SqlValue::Real(number),
-            Value::Text(text) => SqlValue::Text(text),
-            Value::Blob(bytes) => SqlValue::Blob(bytes),
-        });
-        let rows = self.0.execute(sql.to_owned(), parameters.collect()).await;
-        let rows = rows.map_err(|error| DatabaseError(error.to_string()))?.rows;
-        let value = |value| match value {
-            SqlValue::Null => Value::Null,
-            SqlValue::Integer(number) => Value::Integer(number),
-            SqlValue::Real(number) => Value::Real(number),
-            SqlValue::Text(text) => Value::Text(text),
-            SqlValue::Blob(bytes) => Value::Blob(bytes),
-        };
-        Ok(rows.into_iter().map(|row| Row(row.values.into_iter().map(value).collect())).collect())
-    }
-}
-
 struct Intake {
-    store: SqliteStore<Host>,
+    store: Either,
     /// The gateway keeps a profile for about a second; so does its rival.
     profile: Mutex<Option<(Instant, TenantProfile)>>,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let folder = PathBuf::from(std::env::args().nth(1).context("give the folder of the database")?);
-    let metrics = Arc::new(Metrics::new([]));
-    let database = sqlite::Database::open("default", &folder.join("default.sqlite"), &metrics)?;
-    let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(|error| error.to_string());
-    let intake = Arc::new(Intake { store: SqliteStore::new(Host(database), random), profile: Mutex::new(None) });
+    let place = std::env::args().nth(1).context("give the folder of the database, or the address of PostgreSQL")?;
+    let store = if place.starts_with("postgres://") {
+        Either::Postgres(stores::postgres::open(&place))
+    } else {
+        Either::Sqlite(stores::sqlite::open(Path::new(&place))?)
+    };
+    let intake = Arc::new(Intake { store, profile: Mutex::new(None) });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", serde_json::json!({"ready": true, "url": format!("http://{}", listener.local_addr()?)}));
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
@@ -102,7 +67,7 @@ impl Intake {
         if let Some((_, profile)) = kept.filter(|(at, _)| at.elapsed() < Duration::from_secs(1)) {
             return Ok(profile);
         }
-        let found = self.store.profile(tenant.to_owned()).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let found = self.store.profile(tenant).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let profile = found.unwrap_or_else(|| neutral(tenant));
         *self.profile.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), profile.clone()));
         Ok(profile)
@@ -157,7 +122,7 @@ impl Intake {
             verified_by: "hmac-sha1 auth_token".to_owned(),
             nonce: None,
         };
-        let receipts = self.store.record(envelope, Disposition::Accepted, events).await;
+        let receipts = self.store.record(envelope, events).await;
         let receipts = receipts.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let answer = Twilio::acknowledge(request, Outcome::Accepted(receipts), context);
         let mut response = Response::builder().status(answer.status);
