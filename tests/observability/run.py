@@ -94,7 +94,7 @@ def test_every_figure_that_is_asked_for_is_told_by_a_running_server_and_explaine
         answer = running.twilio().send("/voice", {"CallSid": "CA" + "0" * 32, "From": "+34600111222", "To": "+34910000000",
                                                   "CallStatus": "ringing", "Direction": "inbound", "AccountSid": "AC" + "0" * 32})
         checks.equal(answer.status, 200, answer.text)
-        forged = running.send("POST", "/telephony/twilio/madrid/voice", b"CallSid=CA0", {"Content-Type": "application/x-www-form-urlencoded"})
+        forged = running.send("POST", "/telephony/twilio/madrid/voice", b"CallSid=CA0", [("content-type", "application/x-www-form-urlencoded")])
         checks.holds(forged.status in (401, 403), forged.text)
         told = running.send("GET", "/metrics").text
     there = set(re.findall(r"^# TYPE (\S+)", told, re.MULTILINE))

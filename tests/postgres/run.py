@@ -70,6 +70,30 @@ def test_before_the_schema_is_there_nothing_is_ready_and_afterwards_it_is():
     checks.contains(errors, "nobody", "does not exist")
 
 
+def test_a_server_with_a_certificate_of_its_own_authority_is_trusted_once_the_authority_is_named():
+    authority = DATABASE.encrypt()
+    DATABASE.sql("CREATE DATABASE encrypted")
+    url = {user: DATABASE.url(user, "encrypted").replace("127.0.0.1", "localhost").replace("sslmode=disable", "sslmode=require") for user in ("owner", "app")}
+    host = f"postgres://localhost:{DATABASE.port}"
+    strange = {**environment(), "SPIN_VARIABLE_POSTGRES_URL": url["app"], "SPIN_VARIABLE_POSTGRES_HOST": host}
+    known = {**strange, "SPIN_VARIABLE_POSTGRES_CA": authority}
+    if not spin.ON:
+        for env, status in ((strange, 1), (known, 0)):
+            done, output, errors = server.command("migrate", "--admit", "app", env={**env, "SPIN_VARIABLE_POSTGRES_URL": url["owner"]})
+            checks.equal(done, status, output + errors)
+            checks.holds(status == 0 or "certificate" in errors, errors)
+    status, output, errors = migrate("--admit", "app", database="encrypted")
+    checks.equal(status, 0, output + errors)
+    with server.Server(env=strange, arguments=ON_POSTGRES) as running:
+        checks.equal(running.send("GET", "/readyz").status, 503)
+    with server.Server(env=known, arguments=ON_POSTGRES) as running:
+        checks.equal(running.send("GET", "/readyz").status, 200)
+        running.with_profile()
+        checks.equal(running.twilio().send("/voice", twilio.call(twilio.sid(990))).status, 200)
+        encrypted = DATABASE.sql("SELECT count(*) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE s.ssl AND a.usename = 'app'")
+        checks.holds(int(encrypted) > 0, "no connection of the store is encrypted")
+
+
 def test_two_servers_share_what_is_stored_and_a_redelivery_to_the_other_is_no_second_case():
     with started() as one, started() as two:
         one.with_profile()

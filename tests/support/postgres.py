@@ -79,6 +79,18 @@ class Postgres:
         self.stop_if_running()
         self._as("rm", "-rf", self.folder)
 
+    def encrypt(self):
+        """Switches TLS on, for `localhost`, with a certificate by an authority of the test's own. Gives the authority's (PEM)."""
+        script = f"""cd {self.data} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tests-ca -keyout ca.key -out ca.pem
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+            printf 'subjectAltName=DNS:localhost\\n' > server.ext
+            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.crt"""
+        self._as("sh", "-ec", script)
+        self.sql("ALTER SYSTEM SET ssl = on")
+        self.sql("SELECT pg_reload_conf()")
+        checks.eventually(lambda: self.sql("SHOW ssl") == "on", 10, "TLS")
+        return self._as("cat", f"{self.data}/ca.pem")
+
     def url(self, user="app", database="postgres", more=()):
         """For a client; with `more` servers, whichever of all of them takes writes."""
         hosts = ",".join(f"127.0.0.1:{one.port}" for one in (self, *more))

@@ -245,6 +245,7 @@ fn every_component_with_a_store_has_it_on_postgres_too_and_its_connector_inherit
             assert!(other.inherit.has("allowed_outbound_hosts") && other.inherit.has("variables"), "{id}");
             assert!(!other.inherit.has("sqlite_databases"), "{id}");
             assert!(component.variables.contains_key("postgres_url"), "{id} does not hand postgres_url on");
+            assert!(component.variables.contains_key("postgres_ca"), "{id} does not hand postgres_ca on");
             let hosts = &component.allowed_outbound_hosts;
             assert!(
                 hosts.iter().any(|host| host == "{{ postgres_host }}"),

@@ -378,7 +378,7 @@ pub(crate) struct MigrateOptions {
     /// Then let this role do what a store component does, and nothing else. May be repeated.
     #[arg(long = "admit", value_name = "ROLE")]
     pub(crate) admit: Vec<String>,
-    /// Certificate (PEM) of the authority that signed the server's, if it is not one of the web's.
+    /// Certificate (PEM) of the authority that signed the server's, if it is not one of the web's [default: the variable postgres_ca].
     #[arg(long, value_name = "FILE")]
     pub(crate) database_ca: Option<PathBuf>,
     /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].

@@ -15,6 +15,8 @@ use ventanilla_host::variables::Variables;
 
 /// The variable with the connection string.
 pub(crate) const POSTGRES_URL: &str = "postgres_url";
+/// The variable with the certificate of its authority.
+const POSTGRES_CA: &str = "postgres_ca";
 
 /// Once; what was interrupted is finished by the next run.
 pub(crate) fn run(options: &MigrateOptions) -> Result<()> {
@@ -22,11 +24,7 @@ pub(crate) fn run(options: &MigrateOptions) -> Result<()> {
         println!("nothing to do: the store on SQLite migrates its own file when it is first asked");
         return Ok(());
     }
-    let address = address(options)?;
-    let ca = options.database_ca.as_ref().map(|file| {
-        std::fs::read_to_string(file).with_context(|| format!("can't read {}: correct --database-ca", file.display()))
-    });
-    let ca = ca.transpose()?;
+    let Target { address, ca } = target(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let migrated = runtime.block_on(async {
         let session = Connection(Session::open(&address, ca.as_deref()).await?);
@@ -58,15 +56,37 @@ pub(crate) fn run(options: &MigrateOptions) -> Result<()> {
     Ok(())
 }
 
-fn address(options: &MigrateOptions) -> Result<String> {
-    if let Some(address) = &options.database_url {
-        return Ok(address.clone());
+/// Which database, and whose certificates are trusted for it.
+struct Target {
+    address: String,
+    /// PEM. Absent: the web's authorities alone.
+    ca: Option<String>,
+}
+
+/// What the options say, and what they do not say from the variables that components have.
+fn target(options: &MigrateOptions) -> Result<Target> {
+    let ca = options.database_ca.as_ref().map(|file| {
+        std::fs::read_to_string(file).with_context(|| format!("can't read {}: correct --database-ca", file.display()))
+    });
+    let ca = ca.transpose()?;
+    if let (Some(address), Some(_)) = (&options.database_url, &ca) {
+        return Ok(Target { address: address.clone(), ca });
     }
     let mut host = Options::new(&options.manifest);
     host.env_file = options.env_file.clone().or_else(|| Some(PathBuf::from(".env")).filter(|file| file.is_file()));
-    let manifest = Manifest::load(&options.manifest, Some(&options.profile))?;
-    let variables = Variables::resolve(&manifest, &host)?;
-    variables.get(POSTGRES_URL).filter(|address| !address.is_empty()).map(ToOwned::to_owned).ok_or_else(missing)
+    let variable = |name: &str| -> Result<Option<String>> {
+        let manifest = Manifest::load(&options.manifest, Some(&options.profile))?;
+        let variables = Variables::resolve(&manifest, &host)?;
+        Ok(variables.get(name).filter(|value| !value.trim().is_empty()).map(ToOwned::to_owned))
+    };
+    match &options.database_url {
+        // An address is enough: a manifest need not be there.
+        Some(address) => Ok(Target { address: address.clone(), ca: variable(POSTGRES_CA).unwrap_or_default() }),
+        None => Ok(Target {
+            address: variable(POSTGRES_URL)?.ok_or_else(missing)?,
+            ca: if ca.is_some() { ca } else { variable(POSTGRES_CA)? },
+        }),
+    }
 }
 
 /// Nobody has said where the database is.

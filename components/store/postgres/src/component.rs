@@ -1,6 +1,6 @@
 //! The store as a component, on `spin:postgres`.
 
-use spin_sdk::pg::{self, DbValue, ParameterValue, PgError, QueryError};
+use spin_sdk::pg::{self, Certificate, DbValue, OpenOptions, ParameterValue, PgError, QueryError};
 use spin_sdk::variables;
 use store_sdk::database::{Connect, Database, DatabaseError, Row, Value};
 
@@ -8,6 +8,8 @@ use crate::PostgresStore;
 
 /// The variable with the address: `postgres://user:password@host/database`.
 const ADDRESS: &str = "postgres_url";
+/// The variable with the certificate (PEM) of the authority that signed the server's, where it is none of the web's.
+const AUTHORITY: &str = "postgres_ca";
 
 /// The database that the variable names.
 pub(crate) struct Configured;
@@ -25,7 +27,10 @@ impl Connect for Configured {
         };
         // A host may repeat the address in its words, and with it the password.
         let hidden = |error: DatabaseError| DatabaseError(error.0.replace(&address, ADDRESS));
-        pg::Connection::open(address.as_str()).await.map(Connection).map_err(|error| hidden(said(error)))
+        let authority = variables::get(AUTHORITY).await.ok().filter(|text| !text.trim().is_empty());
+        let options = OpenOptions { ca_root: authority.map(Certificate::Text) };
+        let opened = pg::Connection::open_with_options(address.as_str(), options).await;
+        opened.map(Connection).map_err(|error| hidden(said(error)))
     }
 }
 

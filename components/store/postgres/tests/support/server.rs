@@ -74,6 +74,18 @@ pub fn address(database: &str, user: &str) -> String {
     format!("host=127.0.0.1 port={} user={user} dbname={database}", server().port)
 }
 
+/// The same for a component, which knows URLs as well.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn url(database: &str, user: &str) -> String {
+    format!("postgres://{user}@127.0.0.1:{}/{database}?sslmode=disable", server().port)
+}
+
+/// What lets a component reach the server.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn host() -> String {
+    format!("postgres://127.0.0.1:{}", server().port)
+}
+
 /// Runs a script as the superuser.
 #[allow(dead_code, reason = "each test program uses some of this")]
 pub fn psql(database: &str, sql: &str) -> String {
