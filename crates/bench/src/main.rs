@@ -2,7 +2,9 @@
 
 mod channels;
 mod fairness;
+mod growth;
 mod on_postgres;
+mod plot;
 mod report;
 mod storm;
 
@@ -46,6 +48,18 @@ struct Arguments {
     /// Only this part; the others stay on the page as they were measured last.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Growth: cases of one tenant, ascending.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
+    cases: Vec<u64>,
+    /// Growth: numbers of tenants, each with a store of its own.
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    tenants: Vec<u64>,
+    /// Growth: cases that so many tenants share.
+    #[arg(long, default_value_t = 100_000)]
+    tenant_cases: u64,
+    /// Growth: on which stores.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "sqlite,postgres")]
+    stores: Vec<Kind>,
     /// Where the results go; `-` is standard output.
     #[arg(long, default_value = "docs/performance.md")]
     output: PathBuf,
@@ -61,10 +75,21 @@ enum Part {
     Postgres,
     /// The storm and its multiples.
     Storm,
+    /// What a call of the store costs as it grows. Takes long, and is part of nothing else.
+    Growth,
     /// Whether one tenant's flood is felt by another.
     Tenants,
     /// Every connector with the requests of its tests.
     Connectors,
+}
+
+/// A store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// On SQLite.
+    Sqlite,
+    /// On PostgreSQL.
+    Postgres,
 }
 
 /// The folder whose cache is filled first.
@@ -111,6 +136,12 @@ async fn main() -> Result<()> {
     std::fs::create_dir_all(&arguments.data)?;
 
     let mut server = postgres::Server::start(&arguments.data.join("postgres"), &arguments.ventanilla).await?;
+    if arguments.only == Some(Part::Growth) {
+        let plots = arguments.output.parent().unwrap_or(Path::new("docs")).join("plots");
+        let points = growth::points::merge(&plots, growth::measure(&arguments, &mut server).await?)?;
+        let part = growth::points::tell(&points, &plots, &report::measured())?;
+        return publish(&arguments, None, &[part]);
+    }
     eprintln!("start: cold cache, then warm");
     start_host(&arguments, COLD).await?.stop().await;
     let cache = arguments.data.join(COLD).join("cache");
@@ -122,6 +153,7 @@ async fn main() -> Result<()> {
         None => return everything(&arguments, &mut server, &cache).await,
         Some(Part::Postgres) => report::postgres(&on_postgres::measure(&arguments, &mut server).await?)?,
         Some(Part::Storm) => report::storm(&storm::measure(&arguments, &mut server).await?)?,
+        Some(Part::Growth) => return Ok(()),
         Some(Part::Tenants) => report::fairness(&fairness::measure(&arguments).await?)?,
         Some(Part::Connectors) => {
             let (channels, unmeasured) = channels::measure(&arguments.data, &cache).await?;

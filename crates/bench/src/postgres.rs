@@ -93,14 +93,17 @@ impl Server {
         format!("postgres://{user}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// Runs statements as the superuser in the database of this address.
+    /// Runs statements, one by one, as the superuser in the database of this address.
     ///
     /// # Errors
     ///
     /// The server's.
-    pub async fn run_in(&self, address: &str, sql: &str) -> Result<()> {
+    pub async fn run_in(&self, address: &str, statements: &[&str]) -> Result<()> {
         let name = address.rsplit('/').next().and_then(|rest| rest.split('?').next()).unwrap_or_default();
-        self.run(name, sql).await
+        for sql in statements {
+            self.run(name, sql).await?;
+        }
+        Ok(())
     }
 
     async fn run(&self, database: &str, sql: &str) -> Result<()> {

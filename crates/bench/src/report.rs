@@ -69,7 +69,7 @@ fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
 }
 
 /// Where and when a part was measured: each can be measured alone.
-fn measured() -> String {
+pub(crate) fn measured() -> String {
     format!("Measured {} on {}.", date(), machine())
 }
 
