@@ -36,6 +36,7 @@ pub(crate) async fn serve<P: Ports>(ports: &P, head: &Head) -> Response {
         Err(Problem::UnknownTenant) => return problem::no_such_tenant(),
         Err(Problem::Faulty(why)) => return misconfigured(ports, &descriptor, &why),
     };
+    ports.tenant(route.tenant);
     let answer = match route.suffix.strip_prefix("/-/") {
         Some(name) => operator(ports, &descriptor, &entry, head, &route, name).await,
         None => provider(ports, &descriptor, &entry, head, &route).await,
@@ -104,7 +105,9 @@ async fn provider<P: Ports>(
         Ok(body) => {
             request.body = body;
             request.received_at = ports.now();
+            let step = ports.step("authenticate");
             let proof = authenticate::prove(ports, descriptor, &settings, &request, &context).await;
+            drop(step);
             let intake = Intake { ports, descriptor, settings: &settings, context: &context, request: &request };
             match (proof, store_error) {
                 (Proof::Handshake(answer), _) => return response::handshake(answer),
@@ -259,6 +262,7 @@ impl<P: Ports> Intake<'_, P> {
 
     /// What the request means, fit for the store; and why it is not fully understood, if so.
     pub(crate) async fn translate(&self, mut fetched: Vec<Fetched>) -> (Vec<Event>, Option<String>) {
+        let _step = self.ports.step("translate");
         for _ in 0..=authenticate::MAX_ROUNDS {
             match self.ports.translate(self.request, self.context, &fetched) {
                 Translation::Events(events) => return events::fit(events, self.settings, self.request),

@@ -8,6 +8,7 @@ use channel_sdk::types::{
 
 pub(crate) use service_sdk::edge::{BodyError, Inbound, Outbound};
 use service_sdk::spool::Contents;
+use service_sdk::trace::Step;
 
 use crate::bindings::log::{Disposition, Envelope, StoreError};
 use crate::bindings::outbox::{Item, Queue, Settlement};
@@ -63,4 +64,10 @@ pub(crate) trait Ports {
     fn host_retries(&self) -> bool;
     /// One line for the operator.
     fn log(&self, line: &str);
+    /// A step of the way, for a host that traces the request.
+    fn step(&self, name: &'static str) -> Step {
+        Step::begin(false, name)
+    }
+    /// Whose request it is, for the same host. Only once the settings have it.
+    fn tenant(&self, _: &str) {}
 }

@@ -2,6 +2,7 @@
 //! the bytes they sent.
 
 use channel_sdk::types::{Descriptor, Header, RefusalReason, Request};
+use service_sdk::trace;
 
 /// Method, target and headers, before the body is read.
 pub(crate) struct Head {
@@ -14,6 +15,8 @@ pub(crate) struct Head {
     pub(crate) quarantine: Option<String>,
     /// Set by our host when it has no place for this request and it is only to be told so.
     pub(crate) busy: bool,
+    /// Set by our host when it traces the request.
+    pub(crate) traced: bool,
 }
 
 /// Where a target leads.
@@ -34,7 +37,7 @@ impl Head {
     /// value after one that the client sent, so only the LAST `spin-client-addr` is kept, and nothing else of them.
     pub(crate) fn new(method: &str, target: String, received: Vec<(String, Vec<u8>)>) -> Self {
         let mut headers = Vec::with_capacity(received.len());
-        let (mut address, mut quarantine, mut busy) = (None, None, false);
+        let (mut address, mut quarantine, mut busy, mut traced) = (None, None, false, false);
         for (mut name, value) in received {
             name.make_ascii_lowercase();
             if name == CLIENT_ADDRESS {
@@ -43,12 +46,14 @@ impl Head {
                 quarantine = String::from_utf8(value).ok().filter(|reason| reason.len() <= 64);
             } else if name == BUSY {
                 busy = true;
+            } else if name == trace::HEADER {
+                traced = true;
             } else if !name.starts_with("spin-") && !name.starts_with("ventanilla-") {
                 headers.push(Header { name, value });
             }
         }
         headers.extend(address);
-        Self { method: method.to_ascii_uppercase(), target, headers, quarantine, busy }
+        Self { method: method.to_ascii_uppercase(), target, headers, quarantine, busy, traced }
     }
 
     /// The declared length. `Err` when it is no number: RFC 9110 §8.6 lets us refuse that.

@@ -11,6 +11,7 @@ use channel_sdk::types::{
 use futures_channel::oneshot;
 use service_sdk::edge::{self, SECOND, within};
 use service_sdk::spool::{self as keys, Contents};
+use service_sdk::trace::{self, Step};
 use spin_sdk::wasip3::clocks::monotonic_clock;
 use spin_sdk::wasip3::http::types::{self as http, ErrorCode};
 use spin_sdk::wasip3::spawn;
@@ -58,6 +59,7 @@ impl spin_sdk::wasip3::exports::http::handler::Guest for Gateway {
             // Who drives deliveries waits; a caller does not.
             operator: head.target.contains("/-/"),
             started: monotonic_clock::now(),
+            traced: head.traced && host_retries(),
         };
         let answer = pipeline::serve(&ports, &head).await;
         edge::respond(answer, bodiless)
@@ -81,6 +83,7 @@ struct Wasi {
     request: Cell<Option<http::Request>>,
     operator: bool,
     started: u64,
+    traced: bool,
 }
 
 impl Ports for Wasi {
@@ -97,10 +100,12 @@ impl Ports for Wasi {
     }
 
     fn render(&self, message: &Outgoing, context: &Context) -> Result<Vec<Call>, Refusal> {
+        let _step = self.step("render");
         connector::render(message, context)
     }
 
     fn acknowledge(&self, request: &Request, outcome: &Outcome, context: &Context) -> Response {
+        let _step = self.step("acknowledge");
         connector::acknowledge(request, outcome, context)
     }
 
@@ -112,6 +117,7 @@ impl Ports for Wasi {
         {
             return Ok(profile.clone());
         }
+        let _step = self.step("profile");
         match self.store(directory::profile(tenant.to_owned())).await {
             Ok(profile) => {
                 // A tenant without one is asked for again each time: it was set up a moment ago, and its first profile is in force at once.
@@ -139,6 +145,7 @@ impl Ports for Wasi {
         disposition: Disposition,
         events: Vec<Event>,
     ) -> Result<Vec<Receipt>, StoreError> {
+        let _step = self.step("record");
         self.store(log::record(envelope, disposition, events)).await
     }
 
@@ -147,10 +154,12 @@ impl Ports for Wasi {
     }
 
     async fn public_cases(&self, tenant: &str, lookup: Lookup) -> Result<Vec<PublicCase>, StoreError> {
+        let _step = self.step("look_up");
         self.store(log::public_cases(tenant.to_owned(), lookup)).await
     }
 
     async fn claim(&self, connector: &str, now: i64, until: i64, limit: u32) -> Result<Vec<Item>, StoreError> {
+        let _step = self.step("claim");
         outbox::claim(connector.to_owned(), now, until, limit).await
     }
 
@@ -159,6 +168,7 @@ impl Ports for Wasi {
     }
 
     async fn settle(&self, id: &str, at: i64, settlement: Settlement) -> Result<(), StoreError> {
+        let _step = self.step("settle");
         outbox::settle(id.to_owned(), at, settlement).await
     }
 
@@ -171,6 +181,7 @@ impl Ports for Wasi {
     }
 
     async fn keep(&self, key: &str, value: &[u8]) -> Result<(), Failure> {
+        let _step = self.step("keep");
         self.keeper(keys::set(key, value)).await
     }
 
@@ -217,11 +228,19 @@ impl Ports for Wasi {
     }
 
     fn host_retries(&self) -> bool {
-        std::env::var_os("VENTANILLA_HOST").is_some_and(|value| value == "1")
+        host_retries()
     }
 
     fn log(&self, line: &str) {
         eprintln!("{line}");
+    }
+
+    fn step(&self, name: &'static str) -> Step {
+        Step::begin(self.traced, name)
+    }
+
+    fn tenant(&self, code: &str) {
+        trace::tenant(self.traced, code);
     }
 }
 
@@ -297,6 +316,11 @@ impl Wasi {
         let left = VOICE_NS.saturating_sub(monotonic_clock::now().saturating_sub(self.started));
         left.clamp(2 * STORE_LATE_NS, voice)
     }
+}
+
+/// Whether this is our host.
+fn host_retries() -> bool {
+    std::env::var_os("VENTANILLA_HOST").is_some_and(|value| value == "1")
 }
 
 /// Whether something of `at` is still good. A clock that went back makes nothing fresh.

@@ -6,7 +6,7 @@ use crate::{
     compose, engine,
     http::{
         admission::Admission,
-        dispatch::{Admitted, App},
+        dispatch::{Admitted, App, Untraced},
         serve::{self, StopSignal},
     },
     instances::{Function, Shared},
@@ -18,6 +18,7 @@ use crate::{
     postgres::Pools,
     sqlite::Databases,
     state::{self, Rights, State},
+    telemetry::Telemetry,
     variables::Variables,
 };
 use ::http::{Request, Response};
@@ -61,6 +62,12 @@ impl Caller {
         let (parts, body) = self.0.handle(request.map(Full::new), client).await.into_parts();
         let body = body.collect().await?.to_bytes();
         Ok(Response::from_parts(parts, body))
+    }
+
+    /// As [`Caller::call`], for questions a timer asks again and again: they would fill the traces with nothing.
+    pub async fn ask(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>> {
+        request.extensions_mut().insert(Untraced);
+        self.call(request).await
     }
 }
 
@@ -115,11 +122,13 @@ impl Host {
                 Target::Static(_) => None,
             })
             .collect();
+        let telemetry = options.telemetry.clone().map(|settings| Telemetry::start(settings, &metrics)).transpose()?;
         let app = Arc::new(App {
             router,
             triggers: manifest.triggers.clone(),
             targets,
             metrics,
+            telemetry,
             limits: options.limits.clone(),
             door: Admission::new(options.limits.clone()),
             apologies: Arc::new(Semaphore::new(APOLOGIES)),
@@ -226,6 +235,9 @@ impl Host {
         };
         if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "closing the databases failed");
+        }
+        if let Some(telemetry) = &self.app.telemetry {
+            telemetry.flush().await;
         }
     }
 

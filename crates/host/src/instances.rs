@@ -1,9 +1,13 @@
 //! Instances of one component: reused, but for one request at a time, so that a trap hurts that request alone.
 
 use crate::{
-    http::body::{self, OutBody},
+    http::{
+        body::{self, OutBody},
+        headers,
+    },
     options::Limits,
     state::{self, Rights, State},
+    telemetry::trace,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -111,22 +115,26 @@ impl Function {
     ) -> Result<http::Response<OutBody>, Failure> {
         let (reply, answer) = oneshot::channel();
         let function = Arc::clone(self);
-        tokio::spawn(async move {
-            function.run(request, fresh, reply).await;
+        tokio::spawn(trace::within(trace::current(), async move {
+            let work = trace::Work::begin(&function.rights.component, headers::mode(request.headers()));
+            function.run(request, fresh, reply, &work).await;
             drop(place);
-        });
+        }));
         // The sender is dropped unused only if our own code panicked.
         answer.await.unwrap_or(Err(Failure::Trap))
     }
 
-    async fn run(&self, request: http::Request<Bytes>, fresh: bool, reply: Reply) {
+    async fn run(&self, request: http::Request<Bytes>, fresh: bool, reply: Reply, work: &trace::Work) {
         let reused = if fresh { None } else { self.take_idle() };
         let mut instance = match reused {
             Some(instance) => instance,
             None => match time::timeout(self.shared.limits.wall, self.instantiate()).await {
                 Ok(Ok(instance)) => instance,
-                Ok(Err(error)) => return self.fail(Some(reply), Failure::Instantiation, &error),
-                Err(_) => return self.fail(Some(reply), Failure::Timeout, &format_err!("instantiation took too long")),
+                Ok(Err(error)) => return self.fail(Some(reply), Failure::Instantiation, &error, work),
+                Err(_) => {
+                    let error = format_err!("instantiation took too long");
+                    return self.fail(Some(reply), Failure::Timeout, &error, work);
+                }
             },
         };
         instance.uses += 1;
@@ -135,8 +143,8 @@ impl Function {
         let result = {
             let Instance { store, service, .. } = &mut instance;
             let (service, reply) = (&*service, &mut reply);
-            let exchange =
-                store.run_concurrent(async move |accessor| self.exchange(accessor, service, request, reply).await);
+            let exchange = store
+                .run_concurrent(async move |accessor| self.exchange(accessor, service, request, reply, work).await);
             time::timeout(self.shared.limits.wall, exchange).await
         };
         match result {
@@ -150,14 +158,15 @@ impl Function {
                 } else {
                     Failure::Trap
                 };
-                self.fail(reply, failure, &error);
+                self.fail(reply, failure, &error, work);
             }
-            Err(_) => self.fail(reply, Failure::Timeout, &format_err!("the request's wall time is used up")),
+            Err(_) => self.fail(reply, Failure::Timeout, &format_err!("the request's wall time is used up"), work),
         }
     }
 
     /// Logs, counts and answers. The client never sees the text; the stack is for the log level `debug`.
-    fn fail(&self, reply: Option<Reply>, failure: Failure, error: &wasmtime::Error) {
+    fn fail(&self, reply: Option<Reply>, failure: Failure, error: &wasmtime::Error, work: &trace::Work) {
+        work.failed(failure.word());
         self.rights.metrics.failure(&self.rights.component, failure.word());
         let component = &*self.rights.component;
         tracing::error!(
@@ -179,6 +188,7 @@ impl Function {
         service: &Service,
         request: http::Request<Bytes>,
         reply: &mut Option<Reply>,
+        work: &trace::Work,
     ) -> wasmtime::Result<()> {
         let (request, transmitted) = accessor.with(|mut access| {
             let (request, transmitted) = Request::from_http(access.data_mut().http().hooks, request.map(Full::new));
@@ -189,7 +199,9 @@ impl Function {
                 let response = accessor.with(|mut access| response.into_http(&mut access, transmitted))?;
                 forward(response, reply).await?;
             }
-            Err(code) => self.fail(reply.take(), Failure::Error, &format_err!("the handler returned {code:?}")),
+            Err(code) => {
+                self.fail(reply.take(), Failure::Error, &format_err!("the handler returned {code:?}"), work);
+            }
         }
         // Work the guest goes on with after its answer.
         poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;

@@ -19,6 +19,7 @@ pub mod outbound;
 pub mod postgres;
 pub mod sqlite;
 pub mod state;
+pub mod telemetry;
 pub mod variables;
 
 pub use compose::component_imports;

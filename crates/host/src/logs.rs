@@ -1,11 +1,19 @@
 //! Logs for people or machines, on standard error; and what components print, line by line, under their id.
 
+use crate::telemetry::{MARK, trace};
 use bytes::Bytes;
 use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext,
+        format::{FormatEvent, FormatFields, Writer},
+    },
+    registry::LookupSpan,
 };
 use wasmtime_wasi::{
     cli::{IsTerminal, StdoutStream},
@@ -28,9 +36,40 @@ pub fn init(format: Format, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _already_set = match format {
-        Format::Human => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Human => {
+            let ansi = io::IsTerminal::is_terminal(&io::stderr());
+            builder.with_ansi(ansi).map_event_format(|human| Traced(human, format)).try_init()
+        }
+        Format::Json => builder.json().flatten_event(true).map_event_format(|json| Traced(json, format)).try_init(),
     };
+}
+
+/// Adds which trace and span a line is about, as OpenTelemetry has it for logs that are not its own
+/// (<https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/>).
+struct Traced<F>(F, Format);
+
+impl<S, N, F> FormatEvent<S, N> for Traced<F>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let Some(trace) = trace::current() else { return self.0.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let line = line.trim_end();
+        let (trace, span) = trace.ids();
+        match (self.1, line.strip_suffix('}')) {
+            (Format::Json, Some(rest)) => writeln!(writer, "{rest},\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"}}"),
+            _ => writeln!(writer, "{line} trace_id={trace} span_id={span}"),
+        }
+    }
 }
 
 /// A line longer than this is cut into several.
@@ -64,7 +103,9 @@ impl GuestStream {
     fn line(&self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_end();
-        if !text.is_empty() {
+        if let Some(mark) = text.strip_prefix(MARK) {
+            trace::marked(mark);
+        } else if !text.is_empty() {
             tracing::info!(target: "ventanilla::guest", component = &*self.component, stream = self.name, "{text}");
         }
     }

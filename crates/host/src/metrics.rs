@@ -44,6 +44,7 @@ pub struct Metrics {
     pub postgres_discarded: AtomicU64,
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
     outbound: Mutex<BTreeMap<(String, &'static str), u64>>,
+    spans: Mutex<BTreeMap<&'static str, u64>>,
     groups: Mutex<BTreeMap<String, Histogram<{ GROUPS.len() + 1 }>>>,
 }
 
@@ -112,6 +113,13 @@ impl Metrics {
     /// An outbound request: `sent`, `denied`, `failed`.
     pub fn outbound(&self, component: &str, result: &'static str) {
         *lock(&self.outbound).entry((component.to_owned(), result)).or_default() += 1;
+    }
+
+    /// Spans of traces that were `sent`, were not taken by the collector (`failed`), or found no room to wait for it (`dropped`).
+    pub fn spans(&self, count: u64, result: &'static str) {
+        if count > 0 {
+            *lock(&self.spans).entry(result).or_default() += count;
+        }
     }
 
     /// A commit of so many statements.
@@ -208,6 +216,13 @@ impl Metrics {
                 "ventanilla_outbound_total{{component=\"{}\",result=\"{result}\"}} {count}",
                 escape(component)
             )?;
+        }
+        writeln!(
+            out,
+            "# HELP ventanilla_trace_spans_total Spans of traces.\n# TYPE ventanilla_trace_spans_total counter"
+        )?;
+        for (result, count) in &*lock(&self.spans) {
+            writeln!(out, "ventanilla_trace_spans_total{{result=\"{result}\"}} {count}")?;
         }
         writeln!(
             out,

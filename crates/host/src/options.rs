@@ -1,5 +1,6 @@
 //! What the caller decides: where things are, who may be reached, how much a request may use.
 
+use crate::telemetry;
 use std::{path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
 
 /// Everything needed to load an application.
@@ -23,6 +24,8 @@ pub struct Options {
     pub clock: Option<SystemTime>,
     /// `host:port`: every outbound request goes there, absolute form, without TLS. The allow-list still applies.
     pub outbound_via: Option<String>,
+    /// Where traces go; `None`: nothing is traced.
+    pub telemetry: Option<telemetry::Settings>,
     /// Bounds of one request and of the whole process.
     pub limits: Limits,
     /// Told about each component while loading.
@@ -42,6 +45,7 @@ impl Options {
             variables: Vec::new(),
             clock: None,
             outbound_via: None,
+            telemetry: None,
             limits: Limits::default(),
             progress: None,
         }

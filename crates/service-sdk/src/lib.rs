@@ -9,4 +9,5 @@ pub mod spelling;
 pub mod spool;
 pub mod target;
 pub mod tokens;
+pub mod trace;
 mod turn;

@@ -23,7 +23,8 @@ use std::path::PathBuf;
         .ventanilla/                         databases, compiled components, demo.json\n\n\
         ENVIRONMENT\n  \
         SPIN_VARIABLE_<NAME>                 a variable of spin.toml\n  \
-        VENTANILLA_URL, _TOKEN, _TENANT      defaults of --url, --token and --tenant\n\n\
+        VENTANILLA_URL, _TOKEN, _TENANT      defaults of --url, --token and --tenant\n  \
+        OTEL_EXPORTER_OTLP_ENDPOINT, …       where `up` sends traces (docs/operators.md)\n\n\
         EXIT STATUS\n  \
         0 success, 1 failure, 2 wrong usage"
 )]
@@ -167,6 +168,12 @@ pub(crate) struct UpOptions {
     /// Print one line of JSON when it serves, and logs as JSON on standard error.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Logs, on standard error: for people, or one JSON object per line [default: human, json with --json].
+    #[arg(long, value_parser = ["human", "json"], value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// Continue the traces (W3C traceparent) that requests come with; only behind a proxy that removes those of strangers.
+    #[arg(long)]
+    pub(crate) trust_trace_context: bool,
     /// Give a variable of spin.toml a value; wins over the environment. May be repeated.
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     pub(crate) variables: Vec<String>,

@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     options::Limits,
     sqlite::Databases,
+    telemetry::{self, Telemetry, trace},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -23,7 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -37,6 +38,8 @@ pub struct App {
     pub targets: Vec<Option<Arc<Admitted>>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Traces, if they are wanted.
+    pub telemetry: Option<Telemetry>,
     /// Bounds.
     pub limits: Limits,
     /// Places for requests in components.
@@ -50,6 +53,10 @@ pub struct App {
     /// Whose disks must have room.
     pub databases: Arc<Databases>,
 }
+
+/// In a request's extensions: it is not traced.
+#[derive(Clone, Copy)]
+pub struct Untraced;
 
 /// A component that requests are given to.
 pub struct Admitted {
@@ -117,8 +124,41 @@ impl App {
         };
         let start = Instant::now();
         let trigger = found.trigger;
-        let response = self.answer(request, client, found).await.unwrap_or_else(Problem::response);
+        let response = match &self.telemetry {
+            // Whoever asks whether it is alive asks every few seconds.
+            Some(telemetry)
+                if request.extensions().get::<Untraced>().is_none()
+                    && !matches!(request.uri().path(), "/readyz" | "/metrics") =>
+            {
+                self.traced(telemetry, request, client, found).await
+            }
+            _ => self.answer(request, client, found).await.unwrap_or_else(Problem::response),
+        };
         self.metrics.request(trigger, response.status().as_u16(), start.elapsed());
+        response
+    }
+
+    async fn traced<B>(
+        self: &Arc<Self>,
+        telemetry: &Telemetry,
+        request: Request<B>,
+        client: SocketAddr,
+        found: Match,
+    ) -> Response<OutBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+    {
+        let trigger = self.triggers.get(found.trigger);
+        let route = trigger.and_then(|trigger| trigger.route.as_ref()).map_or("private", |route| route.text());
+        let component = trigger.and_then(|trigger| match &trigger.target {
+            Target::Component(id) => Some(id.as_str()),
+            Target::Static(_) => None,
+        });
+        let trace = telemetry.begin(request.headers());
+        let server = trace::Server::new(Arc::clone(&trace), request.method(), route, component);
+        let answer = self.answer(request, client, found);
+        let response = trace::within(Some(trace), answer).await.unwrap_or_else(Problem::response);
+        server.answered(response.status().as_u16());
         response
     }
 
@@ -217,7 +257,20 @@ impl App {
         tenant: &str,
         request: Request<Bytes>,
     ) -> Result<Response<OutBody>, Problem> {
-        let place = match self.door.enter(class, target.number, tenant).await {
+        let mut request = request;
+        let asked = Instant::now();
+        let mut waiting = trace::Wait::begin("wait for a place", trace::Kind::Internal);
+        let entered = self.door.enter(class, target.number, tenant).await;
+        if entered.is_err() {
+            waiting.failed("turned_away");
+        } else if asked.elapsed() < Duration::from_millis(1) {
+            waiting.forget();
+        }
+        drop(waiting);
+        if trace::current().is_some_and(|trace| trace.is_sampled()) {
+            request.headers_mut().insert(telemetry::TRACED, HeaderValue::from_static("1"));
+        }
+        let place = match entered {
             Ok(place) => Arc::new(place),
             Err(turned) => {
                 self.metrics.turned_away(turned);

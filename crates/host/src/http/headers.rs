@@ -13,6 +13,14 @@ pub const QUARANTINE: HeaderName = HeaderName::from_static("ventanilla-quarantin
 /// Says that there is no place for a request, and that whoever sent it is only to be told so.
 pub const BUSY: HeaderName = HeaderName::from_static("ventanilla-busy");
 
+/// Why a component is given a request otherwise than usual, if it is.
+pub fn mode(headers: &HeaderMap) -> Option<&'static str> {
+    if headers.contains_key(QUARANTINE) {
+        return Some("quarantine");
+    }
+    headers.contains_key(BUSY).then_some("busy")
+}
+
 /// Drops what only the host may say. Spin keeps it and appends its own; a guest that reads the first value is then fooled.
 pub fn strip(headers: &mut HeaderMap) {
     let spoofed: Vec<HeaderName> =

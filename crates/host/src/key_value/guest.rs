@@ -1,6 +1,7 @@
 //! `spin:key-value@3.0.0` as components see it.
 
 use super::Pairs;
+use crate::telemetry::trace::Wait;
 use std::collections::BTreeSet;
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader};
 
@@ -55,6 +56,15 @@ fn pairs<T: 'static>(accessor: &Accessor<T, KeyValueData>, store: &Resource<Pair
     accessor.with(|mut access| wasmtime::error::Ok(access.get().table.get(store)?.clone()))
 }
 
+/// Runs an operation, as a span.
+async fn traced<T>(name: &'static str, work: impl Future<Output = Result<T, String>>) -> Result<T, Error> {
+    let mut wait = Wait::database(name, "sqlite", None);
+    work.await.map_err(|why| {
+        wait.failed("other");
+        Error::Other(why)
+    })
+}
+
 type Keys = (StreamReader<String>, FutureReader<Result<(), Error>>);
 
 impl<T: Send + 'static> key_value::HostStoreWithStore<T> for KeyValueData {
@@ -76,7 +86,7 @@ impl<T: Send + 'static> key_value::HostStoreWithStore<T> for KeyValueData {
         store: Resource<Pairs>,
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(pairs(accessor, &store)?.get(&key).await.map_err(Error::Other))
+        Ok(traced("key-value get", pairs(accessor, &store)?.get(&key)).await)
     }
 
     async fn set(
@@ -85,7 +95,7 @@ impl<T: Send + 'static> key_value::HostStoreWithStore<T> for KeyValueData {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(pairs(accessor, &store)?.set(&key, value).await.map_err(Error::Other))
+        Ok(traced("key-value set", pairs(accessor, &store)?.set(&key, value)).await)
     }
 
     async fn delete(
@@ -93,7 +103,7 @@ impl<T: Send + 'static> key_value::HostStoreWithStore<T> for KeyValueData {
         store: Resource<Pairs>,
         key: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        Ok(pairs(accessor, &store)?.delete(&key).await.map_err(Error::Other))
+        Ok(traced("key-value delete", pairs(accessor, &store)?.delete(&key)).await)
     }
 
     async fn exists(
@@ -101,14 +111,14 @@ impl<T: Send + 'static> key_value::HostStoreWithStore<T> for KeyValueData {
         store: Resource<Pairs>,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error>> {
-        Ok(pairs(accessor, &store)?.exists(&key).await.map_err(Error::Other))
+        Ok(traced("key-value exists", pairs(accessor, &store)?.exists(&key)).await)
     }
 
     /// The keys are complete before the first is read, so that an unread stream holds nothing.
     async fn get_keys(accessor: &Accessor<T, Self>, store: Resource<Pairs>) -> wasmtime::Result<Keys> {
-        let (keys, end) = match pairs(accessor, &store)?.keys().await {
+        let (keys, end) = match traced("key-value keys", pairs(accessor, &store)?.keys()).await {
             Ok(keys) => (keys, Ok(())),
-            Err(why) => (Vec::new(), Err(Error::Other(why))),
+            Err(why) => (Vec::new(), Err(why)),
         };
         accessor.with(|mut access| {
             let stream = StreamReader::new(&mut access, keys)?;

@@ -61,6 +61,14 @@ impl AllowList {
         }
         found
     }
+
+    /// The host, if an entry has it by name: then it is the operator's word and not a request's.
+    pub fn named(&self, host: &str) -> Option<&str> {
+        self.entries.iter().find_map(|entry| match &entry.host {
+            Host::Name(name) if name.eq_ignore_ascii_case(host) => Some(name.as_str()),
+            _ => None,
+        })
+    }
 }
 
 impl Entry {

@@ -6,7 +6,11 @@ mod send;
 
 pub use allow::{AllowList, Allowed};
 
-use crate::{metrics::Metrics, options::OutboundLimits};
+use crate::{
+    metrics::Metrics,
+    options::OutboundLimits,
+    telemetry::trace::{self, Kind, Value, Wait},
+};
 use std::sync::Arc;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -39,20 +43,29 @@ type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         processing: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         // What became of the answer's body concerns the guest alone.
         drop(processing);
         let outbound = Arc::clone(&self.0);
+        let mut wait = Wait::begin(trace::method(request.method()), Kind::Client);
+        trace::inject(request.headers_mut(), &wait);
+        if let Some(server) = request.uri().host().and_then(|host| outbound.allow.named(host)) {
+            wait.attribute("server.address", || Value::configured(server));
+        }
         Box::new(async move {
             let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
             let result = send::send(&outbound, request, options.unwrap_or_default()).await;
             match &result {
-                Ok(_) => outbound.metrics.outbound(&outbound.component, "sent"),
+                Ok((response, _)) => {
+                    outbound.metrics.outbound(&outbound.component, "sent");
+                    wait.attribute("http.response.status_code", || response.status().as_u16().into());
+                }
                 Err(error @ (Error::HttpRequestDenied | Error::DestinationIpProhibited)) => {
                     outbound.metrics.outbound(&outbound.component, "denied");
+                    wait.failed("denied");
                     tracing::warn!(
                         component = &*outbound.component, host, %error,
                         "outbound request refused: allow the host in allowed_outbound_hosts; a private address must be named there itself"
@@ -60,6 +73,7 @@ impl WasiHttpHooks for Hooks {
                 }
                 Err(error) => {
                     outbound.metrics.outbound(&outbound.component, "failed");
+                    wait.failed("failed");
                     tracing::warn!(component = &*outbound.component, host, %error, "outbound request failed");
                 }
             }

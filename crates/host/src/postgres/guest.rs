@@ -2,7 +2,7 @@
 
 use super::{
     address::{self, Refused},
-    pool::{Lease, Pools},
+    pool::{self, Lease, Pools},
     tls,
 };
 use crate::outbound::Outbound;
@@ -79,7 +79,7 @@ impl Opening {
             }
             refused.guest()
         })?;
-        pools.lease(address, ca, target).await
+        pool::traced(None, pools.lease(address, ca, target)).await
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     guest::bindings::spin::postgres::postgres::{Error, ParameterValue},
     tls,
 };
-use crate::{metrics::Metrics, options::PostgresLimits};
+use crate::{metrics::Metrics, options::PostgresLimits, telemetry::trace::Wait};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
@@ -202,11 +202,11 @@ impl Lease {
     }
 
     pub(super) async fn execute(&self, sql: &str, parameters: &[ParameterValue]) -> Result<u64, Error> {
-        self.connection()?.execute(sql, parameters, &self.pool.limits).await
+        traced(Some(sql), self.connection()?.execute(sql, parameters, &self.pool.limits)).await
     }
 
     pub(super) async fn query(&self, sql: &str, parameters: &[ParameterValue]) -> Result<Rows, Error> {
-        self.connection()?.query(sql, parameters, &self.pool.limits).await
+        traced(Some(sql), self.connection()?.query(sql, parameters, &self.pool.limits)).await
     }
 }
 
@@ -221,6 +221,23 @@ impl Drop for Lease {
             drop(place);
         });
     }
+}
+
+/// A statement, or without one the wait for a connection, as a span.
+pub(super) async fn traced<T>(sql: Option<&str>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let name = if sql.is_some() { "postgresql" } else { "postgresql connection" };
+    let mut wait = Wait::database(name, "postgresql", sql);
+    let result = work.await;
+    if let Err(error) = &result {
+        wait.failed(match error {
+            Error::ConnectionFailed(_) => "connection_failed",
+            Error::BadParameter(_) => "bad_parameter",
+            Error::QueryFailed(_) => "query_failed",
+            Error::ValueConversionFailed(_) => "value_conversion_failed",
+            Error::Other(_) => "other",
+        });
+    }
+    result
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

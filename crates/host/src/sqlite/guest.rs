@@ -1,6 +1,7 @@
 //! `spin:sqlite@3.1.0` as components see it.
 
-use super::{Databases, Handle};
+use super::{Databases, Handle, Rows, SqlError};
+use crate::telemetry::trace::{Value as Attribute, Wait};
 use std::{collections::BTreeSet, sync::Arc};
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, ResourceTable, StreamReader};
 
@@ -53,6 +54,30 @@ impl SqliteView<'_> {
     }
 }
 
+/// Runs a statement, as a span.
+fn run(
+    handle: &Handle,
+    statement: String,
+    parameters: Vec<Value>,
+) -> impl Future<Output = Result<Rows, SqlError>> + Send + use<> {
+    let mut wait = Wait::database("sqlite", "sqlite", Some(&statement));
+    wait.attribute("db.namespace", || Attribute::configured(&handle.database.label));
+    let running = handle.execute(statement, parameters);
+    async move {
+        let result = running.await;
+        if let Err(error) = &result {
+            wait.failed(match error.guest {
+                Error::NoSuchDatabase => "no_such_database",
+                Error::AccessDenied => "access_denied",
+                Error::InvalidConnection => "invalid_connection",
+                Error::DatabaseFull => "database_full",
+                Error::Io(_) => "io",
+            });
+        }
+        result
+    }
+}
+
 impl sqlite::Host for SqliteView<'_> {}
 
 impl sqlite::HostConnection for SqliteView<'_> {
@@ -66,7 +91,7 @@ impl sqlite::HostConnection for SqliteView<'_> {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<QueryResult, Error>> {
-        let result = self.table.get(&connection)?.execute(statement, parameters).await;
+        let result = run(self.table.get(&connection)?, statement, parameters).await;
         Ok(result.map(|rows| QueryResult { columns: rows.columns, rows: rows.rows }).map_err(|error| error.guest))
     }
 
@@ -101,10 +126,8 @@ impl<T: Send + 'static> sqlite::HostConnectionWithStore<T> for SqliteData {
         statement: String,
         parameters: Vec<Value>,
     ) -> wasmtime::Result<Result<Streamed, Error>> {
-        let result = accessor.with(|mut access| {
-            let handle = access.get().table.get(&connection)?.execute(statement, parameters);
-            wasmtime::error::Ok(handle)
-        })?;
+        let result = accessor
+            .with(|mut access| wasmtime::error::Ok(run(access.get().table.get(&connection)?, statement, parameters)))?;
         match result.await {
             Ok(rows) => accessor.with(|mut access| {
                 let stream = StreamReader::new(&mut access, rows.rows)?;

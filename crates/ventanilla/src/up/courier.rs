@@ -121,7 +121,7 @@ impl Timer {
     /// Envelopes in the spool: those connectors drain theirs that have some, and now and then all of them look after it.
     async fn drain(&mut self) -> Result<()> {
         let Some(first) = self.names.first() else { return Ok(()) };
-        let (status, answer) = ask(&self.caller, "GET", &format!("/{first}/-/spool"), &self.token).await?;
+        let (status, answer) = look(&self.caller, "GET", &format!("/{first}/-/spool"), &self.token).await?;
         if status != 200 {
             bail!("{first} answered {status}: {}", crate::output::text(&answer, "/detail"));
         }
@@ -131,10 +131,11 @@ impl Timer {
         }
         let waiting = crate::output::items(&answer, "/spool");
         let waits = |name: &String| waiting.iter().any(|depth| crate::output::text(depth, "/connector") == name);
-        let names: Vec<String> = self.names.iter().filter(|name| all || waits(name)).cloned().collect();
-        for connector in names {
+        let names: Vec<(String, bool)> =
+            self.names.iter().map(|name| (name.clone(), waits(name))).filter(|(_, waits)| all || *waits).collect();
+        for (connector, waits) in names {
             let (name, path) = (format!("spool of {connector}"), format!("/{connector}/-/spool"));
-            self.begin_at(name, path, SPOOL_RUNS);
+            self.begin_at(name, path, SPOOL_RUNS, waits);
         }
         Ok(())
     }
@@ -144,7 +145,7 @@ impl Timer {
         if !self.webhooks {
             return Ok(());
         }
-        let (status, answer) = ask(&self.caller, "GET", "/webhooks/-/due", &self.token).await?;
+        let (status, answer) = look(&self.caller, "GET", "/webhooks/-/due", &self.token).await?;
         if status != 200 {
             bail!("webhooks answered {status}: {}", crate::output::text(&answer, "/detail"));
         }
@@ -160,7 +161,7 @@ impl Timer {
 
     /// The ledger's seals, for what came in since the last look. What one request leaves is the next one's.
     async fn seal(&self) -> Result<()> {
-        let (status, answer) = ask(&self.caller, "POST", "/api/-/seal", &self.token).await?;
+        let (status, answer) = look(&self.caller, "POST", "/api/-/seal", &self.token).await?;
         match status {
             // An application without our API has no ledger.
             200 | 404 => Ok(()),
@@ -171,7 +172,7 @@ impl Timer {
     /// Connectors of ours with something due: one question for all of them, to any.
     async fn due(&self) -> Result<Vec<String>> {
         let Some(first) = self.names.first() else { return Ok(Vec::new()) };
-        let (status, answer) = ask(&self.caller, "GET", &format!("/{first}/-/due"), &self.token).await?;
+        let (status, answer) = look(&self.caller, "GET", &format!("/{first}/-/due"), &self.token).await?;
         if status != 200 {
             bail!("{first} answered {status}: {}", crate::output::text(&answer, "/detail"));
         }
@@ -183,11 +184,11 @@ impl Timer {
 
     /// One delivery per connector at a time: a slow provider holds up only its own.
     fn begin(&mut self, name: String, connector: String) {
-        self.begin_at(name, format!("/{connector}/-/deliver"), 1);
+        self.begin_at(name, format!("/{connector}/-/deliver"), 1, true);
     }
 
-    /// At most so many runs, while there is more to do.
-    fn begin_at(&mut self, name: String, path: String, runs: usize) {
+    /// At most so many runs, while there is more to do; a run that is known to have something to do is worth a trace.
+    fn begin_at(&mut self, name: String, path: String, runs: usize, waits: bool) {
         self.running.retain(|_, running| !running.is_finished());
         if self.running.contains_key(&name) {
             return;
@@ -196,7 +197,12 @@ impl Timer {
         let mut stopped = self.stopped.clone();
         let running = tokio::spawn(async move {
             for _ in 0..runs {
-                match ask(&caller, "POST", &path, &token).await {
+                let answer = if waits {
+                    ask(&caller, "POST", &path, &token).await
+                } else {
+                    look(&caller, "POST", &path, &token).await
+                };
+                match answer {
                     Ok((200, answer)) if answer.get("more") == Some(&Value::Bool(true)) => {}
                     Ok((200, _)) => break,
                     Ok((status, _)) => return tracing::warn!("{path} answered {status}"),
@@ -211,13 +217,26 @@ impl Timer {
     }
 }
 
+/// One request that has something to do.
 async fn ask(caller: &Caller, method: &str, path: &str, token: &str) -> Result<(u16, Value)> {
+    heard(caller.call(request(method, path, token)?).await?)
+}
+
+/// One that is made every time, whether there is something to do or not.
+async fn look(caller: &Caller, method: &str, path: &str, token: &str) -> Result<(u16, Value)> {
+    heard(caller.ask(request(method, path, token)?).await?)
+}
+
+fn request(method: &str, path: &str, token: &str) -> Result<http::Request<Bytes>> {
     let request = http::Request::builder()
         .method(method)
         .uri(path)
         .header("host", "localhost")
         .header("authorization", format!("Bearer {token}"))
         .body(Bytes::new())?;
-    let answer = caller.call(request).await?;
+    Ok(request)
+}
+
+fn heard(answer: http::Response<Bytes>) -> Result<(u16, Value)> {
     Ok((answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default()))
 }

@@ -20,11 +20,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ventanilla_host::manifest::Manifest;
 use ventanilla_host::variables::Variables;
-use ventanilla_host::{Host, Options, Progress, StopSignal, logs};
+use ventanilla_host::{Host, Options, Progress, StopSignal, logs, telemetry};
 
 /// Serves until interrupted.
 pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
-    logs::init(if options.json { logs::Format::Json } else { logs::Format::Human }, "info");
+    let format = match options.log_format.as_deref() {
+        Some("json") => logs::Format::Json,
+        None if options.json => logs::Format::Json,
+        _ => logs::Format::Human,
+    };
+    logs::init(format, "info");
     make_private(&data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     // First of all: a port in use is said at once, and port 0 is a real one before settings name the URL.
@@ -103,6 +108,10 @@ fn host_options(options: &UpOptions, data: &Path, listen: SocketAddr) -> Result<
     host.limits.postgres.connections = options.postgres_connections.into();
     host.limits.tenant_rate = options.tenant_rate;
     host.profile = (options.profile != "sqlite").then(|| options.profile.clone());
+    host.telemetry = telemetry::Settings::from_environment()?;
+    if let Some(telemetry) = &mut host.telemetry {
+        telemetry.trust = options.trust_trace_context;
+    }
     host.env_file = options.env_file.clone().or_else(|| Some(PathBuf::from(".env")).filter(|file| file.is_file()));
     for variable in &options.variables {
         let (name, value) =
