@@ -10,7 +10,7 @@ import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, disks, http, peers, server, sites, twilio  # noqa: E402
+from support import checks, disks, http, peers, profile, server, sites, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -357,6 +357,7 @@ def test_a_port_in_use_is_named_with_a_remedy():
 
 
 def databases(data):
+    profile.only_sqlite("about the store's file")
     found = []
     for path, _, names in os.walk(data):
         found += [os.path.join(path, name) for name in names if name.endswith((".db", ".sqlite", ".sqlite3"))]
@@ -420,6 +421,7 @@ def test_a_locked_database_is_503_with_retry_after_and_served_again_afterwards()
 
 
 def test_a_full_disk_is_503_and_loses_nothing():
+    profile.only_sqlite("about the disk of the store's file")
     server.only_our_own("how much room a disk has is asked by our own program; a component on Spin can't know")
     with disks.small("80m") as disk:
         one = None

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, http, peers, server, spin, twilio  # noqa: E402
+from support import checks, http, peers, profile, server, spin, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -237,6 +237,7 @@ def test_what_came_in_is_sealed_by_the_timer_without_anybody_looking():
 
 def database(data):
     """The store's file."""
+    profile.only_sqlite("looks into the store's file")
     found = [os.path.join(folder, name) for folder, _, names in os.walk(data) for name in names if name.endswith((".db", ".sqlite"))]
     for path in found:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as there:

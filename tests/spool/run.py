@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import callers, checks, disks, http, peers, postgres, server, spin, twilio  # noqa: E402
+from support import callers, checks, disks, http, peers, postgres, profile, server, spin, twilio  # noqa: E402
 
 peers.inside_python()
 
@@ -88,6 +88,7 @@ class Locks:
 
 
 def store_file(data):
+    profile.only_sqlite("locks the store's file")
     return spin.database(data) if spin.ON else os.path.join(data, "default.sqlite")
 
 

@@ -27,9 +27,9 @@ def _programs():
 class Postgres:
     """Running after construction. The administrator is `owner`, who owns the schema; `app` is what components connect as."""
 
-    def __init__(self, parent=None, settings=(), replica_of=None):
+    def __init__(self, parent=None, settings=(), replica_of=None, connections=80):
         """`parent` is the folder for its data; `settings` are `name=value`; a replica follows another of these."""
-        self.programs, self.settings = _programs(), list(settings)
+        self.programs, self.settings = _programs(), [f"max_connections={connections}", *settings]
         # The server refuses to run as root.
         self.prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         self.folder = self._as("mktemp", "-d", os.path.join(parent or tempfile.gettempdir(), "ventanilla-postgres-XXXXXX")).strip()
@@ -58,7 +58,7 @@ class Postgres:
 
     def start(self):
         """Waits until it takes connections."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=80"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         options += "".join(f" -c {setting}" for setting in self.settings)
         # Its output goes to a file: a pipe would be held open by the server.
         self._as("sh", "-c", f"{self.programs}/pg_ctl -D {self.data} -s -w -l {self.folder}/log -o '{options}' start >/dev/null 2>&1")

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from . import checks, http, peers, spin, twilio
+from . import checks, http, peers, profile, spin, twilio
 
 ROOT = peers.ROOT
 BINARY = os.path.abspath(os.environ.get("VENTANILLA_BIN", os.path.join(ROOT, "target", "release", "ventanilla")))
@@ -46,7 +46,8 @@ def folder():
 
 
 def clean():
-    """Removes what `folder` made."""
+    """Removes what `folder` made, and ends the database's server."""
+    profile.clean()
     while _folders:
         shutil.rmtree(_folders.pop(), ignore_errors=True)
 
@@ -76,6 +77,11 @@ def command(*arguments, env=None, cwd=ROOT, timeout=60, stdin=None):
     return done.returncode, done.stdout, done.stderr
 
 
+def migrate(url):
+    """Brings a database to this version's schema and lets the components' role in."""
+    return command("migrate", "--database-url", url, "--admit", "app")
+
+
 class Server:
     """`ventanilla up` on a free port of the loopback address."""
 
@@ -83,6 +89,8 @@ class Server:
         if not os.path.exists(BINARY):
             raise checks.Failure(f"{BINARY} does not exist; build it with `cargo xtask build`, or name it in VENTANILLA_BIN")
         self.data = data or folder()
+        env = env or environment()
+        arguments, env = profile.arguments(self.data, env, cwd, arguments, migrate)
         if spin.ON:
             return self._start_on_spin(env, arguments, cwd, listen, ready)
         # Compiling is not what is tried here: all servers share what is compiled.
@@ -93,7 +101,7 @@ class Server:
         self.log = open(os.path.join(folder(), "stderr"), "w+b")
         self.process = subprocess.Popen(
             [BINARY, "up", "--json", "--listen", listen, "--data", self.data, *arguments],
-            env=env or environment(), cwd=cwd, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
+            env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=self.log, start_new_session=True,
         )
         self.url = None
         self.output = b""
@@ -111,7 +119,7 @@ class Server:
         self.log = open(os.path.join(folder(), "stderr"), "w+b")
         self.output = b""
         remaining = signal.alarm(0)
-        self.process, self.url = spin.start(self.data, env or environment(), cwd, self.log, listen, arguments)
+        self.process, self.url = spin.start(self.data, env, cwd, self.log, listen, arguments)
         signal.alarm(remaining)
         self.said = {"ready": True, "url": self.url}
         if self.url is None:

@@ -14,7 +14,7 @@ PATIENCE = 600
 
 def start(folder, env, cwd, log, listen, arguments):
     """A process and the URL it serves at. What only our own program has can't be tried here."""
-    profile = ["--profile", arguments[1]] if arguments[:1] == ("--profile",) else []
+    profile = ["--profile", arguments[1]] if list(arguments[:1]) == ["--profile"] else []
     arguments = arguments[len(profile):]
     if arguments:
         raise checks.OurHostOnly(f"needs {arguments[0]} of our own program")

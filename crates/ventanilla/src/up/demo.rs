@@ -2,7 +2,7 @@
 
 use super::setup::Connector;
 use super::{DEMO, State, ask, state};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Map, Value};
 use ventanilla_host::Host;
 
@@ -60,12 +60,25 @@ fn needed(description: &Value) -> Vec<String> {
     if required.is_empty() { first.into_iter().collect() } else { required }
 }
 
+/// The store can't be asked at the moment.
+#[derive(Debug)]
+pub(crate) struct Away(String);
+
+impl std::fmt::Display for Away {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Away {}
+
 /// Creates the demo tenant if the store knows nobody and it is among those configured. Gives the tenants of the store.
 pub(crate) async fn ensure_profile(host: &Host, operator: &str, configured: &[String]) -> Result<Vec<String>> {
     let (status, answer) = ask(host, "GET", "/api/tenants", operator, None).await?;
     if status != 200 {
-        let why = crate::output::text(&answer, "/detail");
-        bail!("the API does not tell its tenants ({status}): {why}");
+        let why = format!("the API does not tell its tenants ({status}): {}", crate::output::text(&answer, "/detail"));
+        let misconfigured = crate::output::text(&answer, "/type").ends_with("/misconfigured");
+        return Err(if misconfigured { anyhow!(why) } else { Away(why).into() });
     }
     let known = |answer: &Value| -> Vec<String> {
         crate::output::items(answer, "/tenants").iter().filter_map(Value::as_str).map(str::to_owned).collect()

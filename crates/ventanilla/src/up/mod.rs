@@ -69,7 +69,9 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
             match demo::ensure_profile(&host, token, &setup.tenants).await {
                 Ok(found) => tenants.extend(found),
                 // A database elsewhere comes and goes; whoever asks meanwhile is told so, and served as soon as it is there.
-                Err(error) if options.profile == "postgres" => notice(&format!("not ready yet: {error:#}")),
+                Err(error) if options.profile == "postgres" && error.is::<demo::Away>() => {
+                    notice(&format!("not ready yet: {error:#}"))
+                }
                 Err(error) => return Err(error),
             }
         }
