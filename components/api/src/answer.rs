@@ -110,6 +110,11 @@ pub(crate) fn not_found(what: &'static str, detail: impl Into<String>) -> Proble
     Problem::new(404, what, "Not found", detail)
 }
 
+/// What was here was erased.
+pub(crate) fn gone(detail: String) -> Problem {
+    Problem::new(410, "erased", "Erased", detail)
+}
+
 /// Nobody serves this path.
 pub(crate) fn no_such_route() -> Problem {
     not_found("no-such-route", "the API has no such path; GET /api/openapi.json lists all of them")

@@ -10,4 +10,4 @@ spin_sdk::wit_bindgen::generate!({
     generate_all,
 });
 
-pub use ventanilla::store::{cases, directory, ledger, log};
+pub use ventanilla::store::{cases, directory, ledger, log, privacy};

@@ -93,6 +93,16 @@ impl Members {
         self.bounded(name, MAX_PROSE)?.ok_or_else(|| answer::invalid(name, format!("member {name:?} is missing")))
     }
 
+    /// A text of at most so many bytes; needed.
+    pub(crate) fn needed(&self, name: &str, limit: usize) -> Result<String, Problem> {
+        self.bounded(name, limit)?.ok_or_else(|| answer::invalid(name, format!("member {name:?} is missing")))
+    }
+
+    /// As it was given.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// A whole number in a range, if given.
     pub(crate) fn number(&self, name: &str, range: std::ops::RangeInclusive<u8>) -> Result<Option<u8>, Problem> {
         let Some(value) = self.0.get(name) else { return Ok(None) };

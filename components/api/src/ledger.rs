@@ -104,7 +104,11 @@ fn head(text: &str) -> Result<(u64, String), Problem> {
 
 pub(crate) fn examination(found: &Examination) -> Map<String, Value> {
     let findings: Vec<Value> = found.findings.iter().map(finding).collect();
-    let mut document = Map::from_iter([("upto".to_owned(), found.upto.into()), ("findings".into(), findings.into())]);
+    let mut document = Map::from_iter([
+        ("upto".to_owned(), found.upto.into()),
+        ("findings".into(), findings.into()),
+        ("erased".into(), found.erased.into()),
+    ]);
     if found.more {
         document.insert("next".into(), found.upto.to_string().into());
     }
@@ -118,6 +122,7 @@ fn finding(finding: &Finding) -> Value {
         Fault::Missing => "missing",
         Fault::Changed => "changed",
         Fault::Added => "added",
+        Fault::Unrecorded => "unrecorded",
     };
     let mut document = json!({"fault": fault, "number": finding.number});
     if let (Some(id), Some(members)) = (&finding.envelope, document.as_object_mut()) {

@@ -1,7 +1,7 @@
 //! The JSON API for staff and scripts, over the store's interfaces. It knows no channel and no connector.
 //!
 //! Read in this order: `routes` (what is served), `access` (who may), `call` (a request, checked), `cases`, `contacts`, `log`,
-//! `ledger` with `periods`, `tenants`, `probes` (what each route does), `answer` (how it is said). The contract for clients is `openapi.json`;
+//! `ledger` with `periods`, `privacy`, `tenants`, `probes` (what each route does), `answer` (how it is said). The contract for clients is `openapi.json`;
 //! a test compares it with the code.
 
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "the HTTP shell that calls it is for wasm only"))]
@@ -16,6 +16,7 @@ mod json;
 mod ledger;
 mod log;
 mod periods;
+mod privacy;
 mod probes;
 mod routes;
 mod spool;
@@ -94,6 +95,14 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Endpoint::Ledger => ledger::ledger(&call).await,
         Endpoint::VerifyLedger => ledger::verify(&call).await,
         Endpoint::Seal => ledger::seal(&call).await,
+        Endpoint::Retain => privacy::retain(&call).await,
+        Endpoint::Retention => privacy::retention(&call).await,
+        Endpoint::PutRetention => privacy::put_retention(&call).await,
+        Endpoint::Erase => privacy::erase(&call).await,
+        Endpoint::Hold => privacy::hold(&call, true).await,
+        Endpoint::Release => privacy::hold(&call, false).await,
+        Endpoint::Audit => privacy::audit(&call).await,
+        Endpoint::Remove => privacy::remove(&call).await,
     }
 }
 
@@ -217,11 +226,36 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_erased_or_removed_without_a_reason_and_the_right_words() {
+        for (method, target, body, field) in [
+            ("POST", "/api/madrid/erasures", r#"{"reason": "asked"}"#, "handle"),
+            (
+                "POST",
+                "/api/madrid/erasures",
+                r#"{"handle": "x", "reference": "482-109-3726", "reason": "asked"}"#,
+                "handle",
+            ),
+            ("POST", "/api/madrid/erasures", r#"{"handle": "x"}"#, "reason"),
+            ("POST", "/api/madrid/erasures", r#"{"handle": "x", "reason": "asked", "dry_run": "no"}"#, "dry_run"),
+            ("POST", "/api/madrid/removal", r#"{"reason": "over"}"#, "confirm"),
+            ("POST", "/api/madrid/removal", r#"{"confirm": "sevilla", "reason": "over"}"#, "confirm"),
+            ("POST", "/api/madrid/removal", r#"{"confirm": "madrid"}"#, "reason"),
+            ("PUT", "/api/madrid/cases/482-109-3726/hold", "{}", "reason"),
+            ("PUT", "/api/madrid/retention", "{}", "days"),
+        ] {
+            let answer = ask(method, target, Some("sesame"), Ok(body.into()));
+            let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!((answer.status, problem["field"].as_str()), (400, Some(field)), "{target} {body}");
+        }
+    }
+
+    #[test]
     fn only_the_courier_seals() {
         for (token, status) in [(None, 401), (Some("sesame"), 401), (Some("couriers"), 401)] {
             assert_eq!(ask("POST", "/api/-/seal", token, Ok(vec![])).status, status, "{token:?}");
         }
         assert_eq!(ask("GET", "/api/-/seal", Some("courier"), Ok(vec![])).status, 405);
+        assert_eq!(ask("POST", "/api/-/retain", Some("sesame"), Ok(vec![])).status, 401);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::answer::{self, Answer, Problem};
 use crate::bindings::ledger;
-use crate::bindings::log as store;
+use crate::bindings::log::{self as store, StoreError};
 use crate::call::Call;
 use crate::{json, periods};
 use channel_sdk::time_zone::TimeZone;
@@ -36,6 +36,8 @@ pub(crate) async fn envelope(call: &Call) -> Result<Answer, Problem> {
     match store::envelope_by_id(call.tenant(), id.clone()).await {
         Ok(Some(envelope)) => Ok(Answer::json(200, &json::envelope(&id, &envelope))),
         Ok(None) => Err(answer::not_found("no-such-envelope", "this tenant has no envelope of that id")),
+        // The store has an envelope and nothing in it.
+        Err(StoreError::Invalid(why)) => Err(answer::gone(why)),
         Err(error) => Err(answer::store(error, "envelope")),
     }
 }

@@ -3,10 +3,11 @@
 use crate::bindings::cases::{CaseDetail, CaseSummary, CaseTask, Contact, HistoryEntry, Note, ReplyEntry, ReplyState};
 use crate::bindings::ledger::{Account, Examination, Fault, Finding, Line};
 use crate::bindings::log::{Disposition, Envelope, EnvelopeSummary, StoredEvent, Total};
+use crate::bindings::privacy::{AuditEntry, Counts, Erasure, Kind as Kept, Removal, Rule};
 use crate::call::Query;
 use crate::periods::Periods;
 use crate::routes::{Access, ROUTES};
-use crate::{json, ledger, probes};
+use crate::{json, ledger, privacy, probes};
 use channel_sdk::json::{parse_event, parse_profile, profile};
 use channel_sdk::time_zone::TimeZone;
 use channel_sdk::types::{CaseStatus, Handle, Header, Kind, Task};
@@ -229,8 +230,14 @@ fn every_member_of_a_full_document_is_described_and_every_described_member_exist
         };
         check("Envelope", &json::envelope("1", &envelope), true);
     }
-    let total =
-        Total { tenant: "t".into(), connector: "c/v".into(), disposition: "accepted".into(), envelopes: 1, events: 1, oldest: Some(1) };
+    let total = Total {
+        tenant: "t".into(),
+        connector: "c/v".into(),
+        disposition: "accepted".into(),
+        envelopes: 1,
+        events: 1,
+        oldest: Some(1),
+    };
     check("LedgerLine", &json::total(&total), true);
     let line = Line {
         period: 0,
@@ -250,9 +257,28 @@ fn every_member_of_a_full_document_is_described_and_every_described_member_exist
     ledger.insert("ledger".into(), json!([json::total(&total)]));
     check("Ledger", &ledger.into(), true);
     let finding = Finding { fault: Fault::Changed, number: 1, envelope: Some("1".into()) };
-    let mut examination = ledger::examination(&Examination { upto: 1, more: true, findings: vec![finding] });
+    let mut examination = ledger::examination(&Examination { upto: 1, more: true, findings: vec![finding], erased: 1 });
     examination.insert("head".into(), "holds".into());
     check("Examination", &examination.into(), true);
+    let rules =
+        [Kept::Envelopes, Kept::Texts, Kept::Locations, Kept::Media, Kept::Recordings, Kept::People, Kept::Cases]
+            .map(|kind| Rule { kind, days: 1 });
+    check("Retention", &privacy::rules_json(&rules), true);
+    let counts = Counts { cases: 1, events: 1, envelopes: 1, contacts: 1, notes: 1, replies: 1 };
+    let erasure = Erasure { entry: Some("1".into()), references: vec!["1".into()], counts, not_understood: 1 };
+    check("Erasure", &privacy::erasure_json(&erasure), true);
+    let entry = AuditEntry {
+        number: 1,
+        id: "1".into(),
+        at: 0,
+        author: "a".into(),
+        action: "erase".into(),
+        subject: Some("s".into()),
+        counts,
+        reason: Some("r".into()),
+    };
+    check("AuditEntry", &privacy::entry_json(&entry), true);
+    check("Removal", &privacy::removal_json(&Removal { removed: 1, more: true, head: Some("1:0".into()) }), true);
 }
 
 #[test]

@@ -48,10 +48,14 @@ fn exposition(totals: &[Total], now: i64) -> String {
     let metrics: [(&str, &str, Reading); 3] = [
         ("ventanilla_stored_envelopes", "Envelopes stored, by what became of them.", |t, _| Some(t.envelopes)),
         ("ventanilla_stored_events", "Events stored; duplicates count once.", |t, _| Some(t.events)),
-        ("ventanilla_waiting_oldest_age_seconds", "Age of the oldest envelope that is quarantined or pending.", |t, now| {
-            // A clock that was set back makes nothing older.
-            t.oldest.map(|at| u64::try_from(now.saturating_sub(at) / 1000).unwrap_or(0))
-        }),
+        (
+            "ventanilla_waiting_oldest_age_seconds",
+            "Age of the oldest envelope that is quarantined or pending.",
+            |t, now| {
+                // A clock that was set back makes nothing older.
+                t.oldest.map(|at| u64::try_from(now.saturating_sub(at) / 1000).unwrap_or(0))
+            },
+        ),
     ];
     for (name, help, value) in metrics {
         text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
@@ -93,7 +97,8 @@ mod tests {
         assert!(text.contains(&format!("ventanilla_stored_envelopes{labels} 7\n")), "{text}");
         assert!(text.contains(&format!("ventanilla_stored_events{labels} 9\n")), "{text}");
         assert_eq!(text.matches("# TYPE").count(), 3);
-        let ages: Vec<&str> = text.lines().filter(|line| line.starts_with("ventanilla_waiting_oldest_age_seconds{")).collect();
+        let ages: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("ventanilla_waiting_oldest_age_seconds{")).collect();
         assert!(matches!(ages[..], [age] if age.ends_with("disposition=\"quarantined\"} 90")), "{text}");
     }
 }

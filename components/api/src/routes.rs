@@ -26,6 +26,14 @@ pub(crate) enum Endpoint {
     Ledger,
     VerifyLedger,
     Seal,
+    Retain,
+    Retention,
+    PutRetention,
+    Erase,
+    Hold,
+    Release,
+    Audit,
+    Remove,
 }
 
 /// Who may use a route.
@@ -58,14 +66,22 @@ impl Route {
     pub(crate) fn scope(&self) -> Scope {
         match (self.method, self.endpoint) {
             ("GET", _) => Scope::Read,
-            (_, Endpoint::PutProfile) => Scope::Operate,
+            (
+                _,
+                Endpoint::PutProfile
+                | Endpoint::PutRetention
+                | Endpoint::Erase
+                | Endpoint::Hold
+                | Endpoint::Release
+                | Endpoint::Remove,
+            ) => Scope::Operate,
             _ => Scope::Write,
         }
     }
 
     /// Whether the request's body means something here.
     pub(crate) fn reads_body(&self) -> bool {
-        self.method != "GET" && self.endpoint != Endpoint::Seal
+        self.method != "GET" && !matches!(self.endpoint, Endpoint::Seal | Endpoint::Retain)
     }
 }
 
@@ -88,12 +104,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET",   "/api/openapi.json",                                Access::Open,     &[], Endpoint::Description),
     route("GET",   "/api/tenants",                                     Access::AnyToken, &[], Endpoint::Tenants),
     route("POST",  "/api/-/seal",                                      Access::Courier,  &[], Endpoint::Seal),
+    route("POST",  "/api/-/retain",                                    Access::Courier,  &[], Endpoint::Retain),
     route("GET",   "/api/{tenant}/profile",                            Access::Tenant,   &[], Endpoint::Profile),
     route("PUT",   "/api/{tenant}/profile",                            Access::Tenant,   &[], Endpoint::PutProfile),
     route("GET",   "/api/{tenant}/cases",                              Access::Tenant,   &["status", "channel", "q", "after", "limit"], Endpoint::Cases),
     route("GET",   "/api/{tenant}/cases/{reference}",                  Access::Tenant,   &[], Endpoint::Case),
     route("PATCH", "/api/{tenant}/cases/{reference}",                  Access::Tenant,   &[], Endpoint::ChangeCase),
     route("POST",  "/api/{tenant}/cases/{reference}/notes",            Access::Tenant,   &[], Endpoint::AddNote),
+    route("PUT",   "/api/{tenant}/cases/{reference}/hold",             Access::Tenant,   &[], Endpoint::Hold),
+    route("DELETE", "/api/{tenant}/cases/{reference}/hold",            Access::Tenant,   &[], Endpoint::Release),
     route("POST",  "/api/{tenant}/cases/{reference}/replies",          Access::Tenant,   &[], Endpoint::Reply),
     route("POST",  "/api/{tenant}/cases/{reference}/tasks/{task}/complete", Access::Tenant, &[], Endpoint::CompleteTask),
     route("POST",  "/api/{tenant}/contacts/{contact}/join",            Access::Tenant,   &[], Endpoint::JoinContacts),
@@ -103,6 +122,11 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET",   "/api/{tenant}/envelopes/{envelope}",               Access::Tenant,   &[], Endpoint::Envelope),
     route("GET",   "/api/{tenant}/ledger",                             Access::Tenant,   &["from", "to", "by", "connector"], Endpoint::Ledger),
     route("GET",   "/api/{tenant}/ledger/verify",                      Access::Tenant,   &["after", "limit", "head"], Endpoint::VerifyLedger),
+    route("GET",   "/api/{tenant}/retention",                          Access::Tenant,   &[], Endpoint::Retention),
+    route("PUT",   "/api/{tenant}/retention",                          Access::Tenant,   &[], Endpoint::PutRetention),
+    route("POST",  "/api/{tenant}/erasures",                           Access::Tenant,   &[], Endpoint::Erase),
+    route("GET",   "/api/{tenant}/audit",                              Access::Tenant,   &["after", "limit"], Endpoint::Audit),
+    route("POST",  "/api/{tenant}/removal",                            Access::Tenant,   &[], Endpoint::Remove),
 ];
 
 /// Values of the `{name}` segments.

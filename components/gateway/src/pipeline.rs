@@ -93,6 +93,8 @@ async fn provider<P: Ports>(
     // The answer to a provider may be spoken, so a profile is wanted even for a refusal.
     let (profile, store_error) = match ports.profile(route.tenant).await {
         Ok(profile) => (profile, None),
+        // It was removed: whoever still sends for it is told as if it had never been.
+        Err(StoreError::Invalid(_)) => return problem::no_such_tenant(),
         // The one it had when the store was last asked.
         Err(error) => (spool::profile(ports, route.tenant).await, Some(error)),
     };

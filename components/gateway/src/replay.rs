@@ -24,7 +24,9 @@ pub(crate) async fn replay<P: Ports>(
     }
     let envelope = match ports.envelope(&settings.tenant, id).await {
         Ok(Some(envelope)) if envelope.connector == connector(descriptor) => envelope,
-        Ok(_) | Err(StoreError::Invalid(_) | StoreError::Replayed) => {
+        // The store has it, and nothing in it.
+        Err(StoreError::Invalid(why)) => return problem::problem(410, "erased", "Erased", &why),
+        Ok(_) | Err(StoreError::Replayed) => {
             let detail = "this connector of the tenant has no envelope with this id";
             return problem::problem(404, "no-such-envelope", "No such envelope", detail);
         }

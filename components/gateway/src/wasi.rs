@@ -127,6 +127,11 @@ impl Ports for Wasi {
                 });
                 Ok(profile)
             }
+            // The tenant was removed.
+            Err(error @ StoreError::Invalid(_)) => {
+                CACHE.with(|cache| cache.profiles.borrow_mut().remove(tenant));
+                Err(error)
+            }
             // An old profile speaks the tenant's language; whether anything is stored is for `record` to say.
             Err(error) => match known {
                 Some((at, profile)) if is_within(now, at, STALE_MS) => Ok(profile),

@@ -118,6 +118,8 @@ pub struct Sealed {
     pub link: String,
     /// How large the envelope's body is; absent when there is no such envelope.
     pub bytes: Option<u64>,
+    /// Whether the envelope is marked as erased; if so, whether the audit tells of it.
+    pub erased: Option<bool>,
 }
 
 /// What is wrong with the chain itself, whatever the envelopes are: `before` is the seal `after`, which the first of `seals` has to follow;
@@ -177,8 +179,12 @@ pub fn examined(seals: &[Sealed]) -> usize {
 pub fn differences<'a>(seals: &'a [Sealed], envelopes: &'a [Envelope]) -> impl Iterator<Item = Finding> + 'a {
     seals.iter().filter_map(|seal| {
         let envelope = envelopes.iter().find(|envelope| envelope.id.as_deref() == Some(seal.envelope.as_str()));
+        let blank =
+            |envelope: &Envelope| envelope.body.is_empty() && envelope.headers.is_empty() && envelope.target.is_empty();
         let fault = match envelope {
             None if seal.bytes.is_none() => Fault::Missing,
+            Some(envelope) if seal.erased == Some(true) && blank(envelope) => return None,
+            Some(_) if seal.erased == Some(false) => Fault::Unrecorded,
             Some(envelope) if digest(&seal.envelope, envelope) == seal.digest => return None,
             // Also one that can't be read any more.
             _ => Fault::Changed,
@@ -287,7 +293,15 @@ mod tests {
                 let digest = hex(&[u8::try_from(number).unwrap(); 32]);
                 last = link(&last, &digest, number).unwrap();
                 let place = i64::try_from(number).unwrap();
-                Sealed { number, envelope: format!("e{number}"), place, digest, link: last.clone(), bytes: Some(1) }
+                Sealed {
+                    number,
+                    envelope: format!("e{number}"),
+                    place,
+                    digest,
+                    link: last.clone(),
+                    bytes: Some(1),
+                    erased: None,
+                }
             })
             .collect()
     }
@@ -315,6 +329,20 @@ mod tests {
         assert_eq!(told(&faults(None, 0, &forged)), [(Fault::Broken, 4)]);
         forged[3].link = "nonsense".into();
         assert_eq!(told(&faults(None, 0, &forged)), [(Fault::Broken, 4), (Fault::Broken, 5)]);
+    }
+
+    #[test]
+    fn only_what_is_blank_and_told_of_is_erased() {
+        let blank =
+            |id: &str| Envelope { id: Some(id.into()), target: String::new(), headers: Vec::new(), ..envelope("") };
+        let fault = |erased, envelope: Envelope| {
+            let seals = [Sealed { envelope: "e1".into(), erased, ..chain().remove(0) }];
+            differences(&seals, &[envelope]).map(|finding| finding.fault).next()
+        };
+        assert_eq!(fault(Some(true), blank("e1")), None);
+        assert_eq!(fault(Some(true), envelope("put in again")), Some(Fault::Changed));
+        assert_eq!(fault(Some(false), blank("e1")), Some(Fault::Unrecorded));
+        assert_eq!(fault(None, blank("e1")), Some(Fault::Changed));
     }
 
     #[test]

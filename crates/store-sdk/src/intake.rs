@@ -236,7 +236,9 @@ fn entry(event: &Event, channel: &str, received_at: i64, random: Random) -> Resu
         }
     };
     put("id", id()?.into());
-    put("key", escape(&event.idempotency_key).into());
+    let key = escape(&event.idempotency_key);
+    put("hash", crate::erasing::key_hash(&key).into());
+    put("key", key.into());
     put("kind", json::kind_name(event.kind).into());
     put("name", event.sender_name.as_deref().filter(|_| sender.is_some()).map(escape).into());
     if let Some(handle) = sender {

@@ -8,6 +8,7 @@
 pub mod bindings;
 pub mod chain;
 pub mod database;
+pub mod erasing;
 pub mod ids;
 pub mod intake;
 pub mod provider;
@@ -18,5 +19,5 @@ pub mod text;
 
 #[doc(hidden)]
 pub use bindings::__export_store;
-pub use bindings::exports::ventanilla::store::{cases, directory, feed, ledger, log, outbox};
+pub use bindings::exports::ventanilla::store::{cases, directory, feed, ledger, log, outbox, privacy};
 pub use store::Store;

@@ -126,6 +126,14 @@ pub fn row_error(error: RowError) -> StoreError {
     ))
 }
 
+/// What is said of a tenant that is not there any more.
+pub fn removed_tenant() -> StoreError {
+    StoreError::Invalid(REMOVED.into())
+}
+
+const REMOVED: &str =
+    "this tenant was removed: apply a profile (`ventanilla tenant apply`) if it is to be served again";
+
 /// What our own SQL refuses, in words that it raises: `ventanilla:…`.
 pub fn refused(said: &str) -> Option<StoreError> {
     if said.contains("ventanilla:replayed") {
@@ -133,6 +141,14 @@ pub fn refused(said: &str) -> Option<StoreError> {
     }
     [
         ("ventanilla:no-envelope", "no envelope of this tenant and connector has this id: check the id"),
+        ("ventanilla:held", "a case is on hold: end the hold first, if the law allows it"),
+        ("ventanilla:no-tenant", "nothing is stored of such a tenant: check its code"),
+        (
+            "ventanilla:being-removed",
+            "this tenant is being removed: let that come to its end (`ventanilla tenant remove` again), then apply its profile",
+        ),
+        ("ventanilla:removed", REMOVED),
+        ("ventanilla:audit-stays", "the audit is not changed"),
         (
             "ventanilla:no-join",
             "these contacts can't be joined: both must exist, differ, and not be joined into another one already; separate that first",

@@ -93,9 +93,11 @@ pub async fn examine<C: Chain>(chain: &C, tenant: &str, after: u64, limit: u32) 
         let earlier = before.iter().chain(&seals).filter(|seal| seal.place < place).map(|seal| seal.number).max();
         findings.push(Finding { fault: Fault::Added, number: earlier.unwrap_or(0), envelope: Some(envelope) });
     }
+    let unlike = |seal: &&Sealed| !findings.iter().any(|finding| finding.envelope.as_ref() == Some(&seal.envelope));
+    let erased = seals.iter().filter(|seal| seal.erased == Some(true)).filter(unlike).count() as u64;
     findings.sort_by_key(|finding| finding.number);
     findings.truncate(chain::FINDINGS);
-    Ok(Examination { upto: seals.last().map_or(after, |seal| seal.number), more, findings })
+    Ok(Examination { upto: seals.last().map_or(after, |seal| seal.number), more, findings, erased })
 }
 
 /// The bounds of an account as ranges of ids: `[["0192d938-5280", "0192d938-5281"], …]`.
@@ -204,7 +206,7 @@ pub fn unsealed(row: &Value) -> Result<Unsealed, RowError> {
     })
 }
 
-/// `{"n", "envelope", "place", "digest", "link", "bytes"}`.
+/// `{"n", "envelope", "place", "digest", "link", "bytes", "erased", "told"}`: `erased` is null, or the audit entry's id.
 ///
 /// # Errors
 ///
@@ -217,5 +219,6 @@ pub fn sealed(row: &Value) -> Result<Sealed, RowError> {
         digest: text(row, "digest")?,
         link: text(row, "link")?,
         bytes: row.get("bytes").and_then(Value::as_u64),
+        erased: row.get("erased").and_then(Value::as_str).map(|_| count(row, "told") == 1),
     })
 }

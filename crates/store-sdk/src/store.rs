@@ -7,6 +7,7 @@ use crate::feed::{Batch, Command, DestinationState, Queue as FeedQueue, Settleme
 use crate::ledger::{Account, Examination, Sealing};
 use crate::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use crate::outbox::{Item, Queue, Settlement};
+use crate::privacy::{AuditPage, Erasure, Removal, Retaining, Rule, Subject};
 
 /// Every function of `ventanilla:store`, as documented in `wit/store`. What is written once against it (the store suite)
 /// runs natively and against a component.
@@ -137,6 +138,42 @@ pub trait Store {
         disposition: Option<String>,
         page: Page,
     ) -> Result<EnvelopePage, StoreError>;
+
+    async fn retention(&self, tenant: String) -> Result<Vec<Rule>, StoreError>;
+    async fn set_retention(
+        &self,
+        tenant: String,
+        rules: Vec<Rule>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError>;
+    async fn retain(&self, at: Instant, limit: u32) -> Result<Retaining, StoreError>;
+    async fn erase(
+        &self,
+        tenant: String,
+        subject: Subject,
+        author: String,
+        reason: String,
+        at: Instant,
+        dry_run: bool,
+    ) -> Result<Erasure, StoreError>;
+    async fn hold(
+        &self,
+        tenant: String,
+        reference: String,
+        reason: Option<String>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError>;
+    async fn audit(&self, tenant: String, page: Page) -> Result<AuditPage, StoreError>;
+    async fn remove_tenant(
+        &self,
+        tenant: String,
+        author: String,
+        reason: String,
+        at: Instant,
+        limit: u32,
+    ) -> Result<Removal, StoreError>;
 }
 
 /// Exports a `static` [`Store`] as the component's `ventanilla:store` interfaces. Native builds get nothing from it.
@@ -156,6 +193,7 @@ macro_rules! export_store {
             use $crate::ledger::{Account, Examination, Sealing};
             use $crate::outbox::{Item, Queue, Settlement};
             use $crate::directory::TenantProfile;
+            use $crate::privacy::{AuditPage, Erasure, Removal, Retaining, Rule, Subject};
 
             struct Provider;
 
@@ -348,6 +386,54 @@ macro_rules! export_store {
                     page: Page,
                 ) -> Result<EnvelopePage, StoreError> {
                     $store.received(tenant, since, until, disposition, page).await
+                }
+            }
+
+            impl $crate::privacy::Guest for Provider {
+                async fn retention(tenant: String) -> Result<Vec<Rule>, StoreError> {
+                    $store.retention(tenant).await
+                }
+                async fn set_retention(
+                    tenant: String,
+                    rules: Vec<Rule>,
+                    author: String,
+                    at: Instant,
+                ) -> Result<(), StoreError> {
+                    $store.set_retention(tenant, rules, author, at).await
+                }
+                async fn retain(at: Instant, limit: u32) -> Result<Retaining, StoreError> {
+                    $store.retain(at, limit).await
+                }
+                async fn erase(
+                    tenant: String,
+                    subject: Subject,
+                    author: String,
+                    reason: String,
+                    at: Instant,
+                    dry_run: bool,
+                ) -> Result<Erasure, StoreError> {
+                    $store.erase(tenant, subject, author, reason, at, dry_run).await
+                }
+                async fn hold(
+                    tenant: String,
+                    reference: String,
+                    reason: Option<String>,
+                    author: String,
+                    at: Instant,
+                ) -> Result<(), StoreError> {
+                    $store.hold(tenant, reference, reason, author, at).await
+                }
+                async fn audit(tenant: String, page: Page) -> Result<AuditPage, StoreError> {
+                    $store.audit(tenant, page).await
+                }
+                async fn remove_tenant(
+                    tenant: String,
+                    author: String,
+                    reason: String,
+                    at: Instant,
+                    limit: u32,
+                ) -> Result<Removal, StoreError> {
+                    $store.remove_tenant(tenant, author, reason, at, limit).await
                 }
             }
 

@@ -98,6 +98,23 @@ pub(crate) enum Command {
     /// The words are defined in docs/ledger.md. Envelopes are sealed in a chain of hashes: --verify makes every hash again. The head that is
     /// printed, kept elsewhere, shows later (--head) that nothing up to there was changed, taken away or cut off.
     Ledger(LedgerOptions),
+    /// How long what is known of people is kept: show the rules, or set them.
+    ///
+    /// Without a rule everything is kept. An open case is never touched, nor one on hold. What a rule takes is gone for good, from the next
+    /// turn of the timer on (every ten minutes); backups keep it as long as you keep them (docs/privacy.md).
+    Retention {
+        #[command(subcommand)]
+        command: Option<RetentionCommand>,
+    },
+    /// Erase what is known of a person, or of a case, for good. Look with --dry-run first.
+    ///
+    /// Names, handles, texts, places, files, raw requests, notes and replies go; references, times, counts and the ledger's chain stay, and an entry
+    /// in the audit. Nothing brings it back but a backup. What waits in quarantine nobody has understood: replay it first.
+    Erase(EraseOptions),
+    /// Put a case on hold, so that neither retention nor an erasure touches it; or end the hold with --release.
+    Hold(HoldOptions),
+    /// What was erased, retained, held and removed: by whom, when and why.
+    Audit(AuditOptions),
     /// Play a caller: place a signed telephone call and walk through the menu.
     ///
     /// Prints what is said and does what it is told, in the order of --say, --press and --script. At a terminal it asks
@@ -410,6 +427,87 @@ pub(crate) enum TenantCommand {
     List,
     /// Print the tenant's profile as JSON.
     Export,
+    /// Remove everything of a tenant, for good: cases, contacts, events, envelopes, seals, profile. Only the audit stays.
+    ///
+    /// From then on whoever sends for it is told that there is no such tenant. Keep the ledger's head it prints: by it a backup can still be checked.
+    /// Interrupted, it goes on when it is called again, and so does the server's timer. Take the tenant out of the settings, too.
+    Remove {
+        /// The tenant's code.
+        code: String,
+        /// The same code again: nothing else removes a municipality.
+        #[arg(long, value_name = "CODE")]
+        confirm: Option<String>,
+        /// Why; it stays in the audit.
+        #[arg(long)]
+        reason: String,
+        /// Who does it.
+        #[arg(long, default_value = "cli")]
+        author: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// Show the rules.
+    Show,
+    /// Replace all rules: `envelopes=30 texts=365 cases=1825`; none keeps everything.
+    ///
+    /// In days since the case was finished (without a case since the receipt), by kind: envelopes (raw requests), texts, locations, media, recordings (of
+    /// calls), people (names and handles), cases (all of it). Raw requests have everything, so nothing is kept shorter than they are.
+    Set {
+        /// `KIND=DAYS`.
+        rules: Vec<String>,
+        /// Who does it.
+        #[arg(long, default_value = "cli")]
+        author: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct EraseOptions {
+    /// A handle of the person, as in a case: +34600111222, or with its scheme phone:+34600111222. Handles joined with it are meant too.
+    #[arg(long, value_name = "HANDLE", required_unless_present = "case", conflicts_with = "case")]
+    pub(crate) contact: Option<String>,
+    /// The reference of one case.
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) case: Option<String>,
+    /// Why; it stays in the audit, so nothing personal.
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who does it.
+    #[arg(long, default_value = "cli")]
+    pub(crate) author: String,
+    /// Only say what would be erased.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct HoldOptions {
+    /// The case.
+    pub(crate) reference: String,
+    /// Why.
+    #[arg(long, required_unless_present = "release", conflicts_with = "release")]
+    pub(crate) reason: Option<String>,
+    /// End the hold.
+    #[arg(long)]
+    pub(crate) release: bool,
+    /// Who does it.
+    #[arg(long, default_value = "cli")]
+    pub(crate) author: String,
+}
+
+#[derive(Args)]
+pub(crate) struct AuditOptions {
+    /// How many of the newest entries.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -72,14 +72,15 @@ impl Courier {
         if self.webhooks && self.ask("GET", "/webhooks/-/due")?.get("due") == Some(&Value::Bool(true)) {
             self.drain("webhooks", ["sent", "retry", "stopped"], "stopped")?;
         }
-        let sealed = if self.whole { self.seal() } else { Ok(()) };
-        spool.and(sealed)
+        let sealed = if self.whole { self.rounds("/api/-/seal") } else { Ok(()) };
+        let retained = if self.whole && look_after { self.rounds("/api/-/retain") } else { Ok(()) };
+        spool.and(sealed).and(retained)
     }
 
-    /// The ledger's seals, for what came in since. Nobody waits for them, so nothing is said of them.
-    fn seal(&self) -> Result<()> {
+    /// The ledger's seals for what came in since, and, seldom, retention. Nobody waits for them, so nothing is said of them.
+    fn rounds(&self, path: &str) -> Result<()> {
         for _ in 0..RUNS {
-            if self.ask("POST", "/api/-/seal")?.get("more") != Some(&Value::Bool(true)) {
+            if self.ask("POST", path)?.get("more") != Some(&Value::Bool(true)) {
                 break;
             }
         }

@@ -87,7 +87,7 @@ fn adds_up(ledger: &Value) -> bool {
 /// Examines the whole chain, part by part: `{"examined", "findings", "head"}`.
 fn verify(client: &Client, head: Option<&str>) -> Result<Value> {
     let mut verified = Map::new();
-    let mut findings = Vec::new();
+    let (mut findings, mut erased) = (Vec::new(), 0);
     let mut after: Option<String> = None;
     loop {
         let mut query = vec![("limit", "500")];
@@ -97,6 +97,7 @@ fn verify(client: &Client, head: Option<&str>) -> Result<Value> {
         }
         let part = client.get("ledger/verify", &query)?;
         findings.extend(items(&part, "/findings").iter().cloned());
+        erased += number(&part, "erased");
         if let Some(standing) = part.get("head") {
             verified.insert("head".into(), standing.clone());
         }
@@ -105,6 +106,7 @@ fn verify(client: &Client, head: Option<&str>) -> Result<Value> {
             None => {
                 verified.insert("examined".into(), number(&part, "upto").into());
                 verified.insert("findings".into(), findings.into());
+                verified.insert("erased".into(), erased.into());
                 return Ok(verified.into());
             }
         }
@@ -121,6 +123,9 @@ fn told(verified: &Value) {
             "broken" => println!("number {number}: its seal does not follow from the one before (envelope {envelope})"),
             "missing" => println!("number {number}: envelope {envelope} is gone"),
             "changed" => println!("number {number}: envelope {envelope} is not what was sealed"),
+            "unrecorded" => {
+                println!("number {number}: envelope {envelope} is marked as erased, and the audit does not tell of it")
+            }
             "added" => println!("after number {number}: envelope {envelope} was put in later"),
             other => println!("number {number}: {other} (envelope {envelope})"),
         }
@@ -131,6 +136,12 @@ fn told(verified: &Value) {
         format!("FINDINGS: {}", findings.len())
     };
     println!("{} envelopes examined, and the chain over them: {outcome}", number(verified, "examined"));
+    if number(verified, "erased") > 0 {
+        println!(
+            "{} of them were erased, as `ventanilla audit` says; their digests are in the chain",
+            number(verified, "erased")
+        );
+    }
     match text(verified, "/head") {
         "holds" => println!("the head that was kept holds"),
         "differs" => println!("THE HEAD THAT WAS KEPT HAS ANOTHER LINK NOW"),

@@ -20,6 +20,7 @@ mod log;
 mod migrate;
 mod new_connector;
 mod output;
+mod privacy;
 mod reply;
 mod state;
 mod tenant;
@@ -73,6 +74,10 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<()> {
         Command::Events(options) => log::events(&target.client()?, &options),
         Command::Envelopes(options) => log::envelopes(&target.client()?, &options),
         Command::Replay(options) => log::replay(&target.client()?, &options),
+        Command::Retention { command } => privacy::retention(&target.client()?, command.as_ref()),
+        Command::Erase(options) => privacy::erase(&target.client()?, &options),
+        Command::Hold(options) => privacy::hold(&target.client()?, &options),
+        Command::Audit(options) => privacy::audit(&target.client()?, &options),
         Command::Ledger(options) => ledger::run(&target.client()?, &options),
         Command::Call(options) => {
             let steps = matches.subcommand_matches("call").map(call::steps_in_order).unwrap_or_default();

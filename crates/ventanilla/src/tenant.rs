@@ -5,7 +5,7 @@ use crate::failure::failure;
 use crate::output::{clean, items, text};
 use anyhow::{Context, Result};
 use channel_sdk::json::parse_profile;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
 
@@ -21,11 +21,48 @@ pub(crate) fn run(options: &TargetOptions, command: &TenantCommand) -> Result<()
                 .for_each(|tenant| println!("{}", clean(tenant)));
             Ok(())
         }
+        TenantCommand::Remove { code, confirm, reason, author } => {
+            remove(options, code, confirm.as_deref(), reason, author)
+        }
         TenantCommand::Export => {
             println!("{:#}", options.client()?.get("profile", &[])?);
             Ok(())
         }
     }
+}
+
+/// Part by part, until nothing is left.
+fn remove(options: &TargetOptions, code: &str, confirm: Option<&str>, reason: &str, author: &str) -> Result<()> {
+    if confirm != Some(code) {
+        return Err(failure(
+            format!("everything of the tenant {code} would be removed, for good"),
+            &format!(
+                "if that is what you want: ventanilla tenant remove {code} --confirm {code}; a backup first is wise"
+            ),
+        ));
+    }
+    if options.tenant.as_ref().is_some_and(|named| named != code) {
+        return Err(failure(format!("--tenant is not {code}"), "leave --tenant out, or give the same code"));
+    }
+    let options = TargetOptions { tenant: Some(code.to_owned()), ..options.clone() };
+    let client = options.client()?;
+    let body = json!({"confirm": code, "reason": reason, "author": author});
+    let (mut rows, mut told) = (0, false);
+    loop {
+        let step = client.send("POST", "removal", &body)?;
+        let head = text(&step, "/head");
+        if !told && !head.is_empty() {
+            told = true;
+            println!("last head of its ledger: {head}");
+        }
+        rows += step.get("removed").and_then(Value::as_u64).unwrap_or(0);
+        if step.get("more") != Some(&Value::Bool(true)) {
+            break;
+        }
+    }
+    println!("removed {code}: {rows} rows; what stays is in `ventanilla audit --tenant {code}`");
+    println!("take it out of the settings of the channels and of api_tokens, too");
+    Ok(())
 }
 
 /// The profile says which tenant it is; `--tenant` may only agree.

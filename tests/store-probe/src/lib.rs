@@ -22,6 +22,7 @@ spin_sdk::wit_bindgen::generate!({
         import ventanilla:store/outbox@1.0.0;
         import ventanilla:store/feed@1.0.0;
         import ventanilla:store/ledger@1.0.0;
+        import ventanilla:store/privacy@1.0.0;
     }",
     world: "ventanilla:probe/probe",
     runtime_path: "::spin_sdk::wit_bindgen::rt",
@@ -30,7 +31,7 @@ spin_sdk::wit_bindgen::generate!({
     generate_all,
 });
 
-use ventanilla::store::{cases, directory, feed, ledger, log, outbox};
+use ventanilla::store::{cases, directory, feed, ledger, log, outbox, privacy};
 
 /// Calls a function with the arguments of an array.
 macro_rules! functions {
@@ -59,6 +60,9 @@ async fn call(name: &str, arguments: &[u8]) -> Result<Value, serde_json::Error> 
             settle(tenant, destination, lease, at, settlement) states(tenant) control(tenant, destination, command, author, at);
         ledger: add_up(tenant, bounds) seal(at, limit) link(tenant, number) examine(tenant, after, limit)
             received(tenant, since, until, disposition, page);
+        privacy: retention(tenant) set_retention(tenant, rules, author, at) retain(at, limit)
+            erase(tenant, subject, author, reason, at, dry_run) hold(tenant, reference, reason, author, at) audit(tenant, page)
+            remove_tenant(tenant, author, reason, at, limit);
     }
 }
 

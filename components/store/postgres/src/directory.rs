@@ -4,7 +4,7 @@ use channel_sdk::json;
 use channel_sdk::types::TenantProfile;
 use store_sdk::database::{Connect, Value};
 use store_sdk::log::StoreError;
-use store_sdk::provider::{profile_document, row_error};
+use store_sdk::provider::{profile_document, removed_tenant, row_error};
 use store_sdk::rows::RowError;
 use store_sdk::text::storable_json;
 
@@ -13,8 +13,11 @@ use crate::store::{self, given};
 
 impl<C: Connect> PostgresStore<C> {
     pub(crate) async fn read_profile(&self, tenant: String) -> Result<Option<TenantProfile>, StoreError> {
-        let rows = self.read_rows("profile_1", vec![given(&tenant)]).await?;
+        let rows = self.read_rows("profile_2", vec![given(&tenant)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
+        if row.text(0).is_none() {
+            return Err(removed_tenant());
+        }
         let profile = json::parse_profile(&store::json(row, 0)?);
         profile.map(Some).map_err(|error| row_error(RowError(error.to_string())))
     }

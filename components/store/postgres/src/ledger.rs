@@ -53,7 +53,7 @@ impl<C: Connect> Chain for PostgresStore<C> {
     }
 
     async fn whole(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError> {
-        self.one_envelope(tenant.to_owned(), id.to_owned()).await
+        Ok(self.whole_envelope(tenant.to_owned(), id.to_owned()).await?.map(|(envelope, _)| envelope))
     }
 
     async fn append(&self, seals: Seals, at: i64) -> Result<u32, StoreError> {
@@ -64,7 +64,7 @@ impl<C: Connect> Chain for PostgresStore<C> {
 
     async fn seals(&self, tenant: &str, from: u64, limit: u32) -> Result<Vec<Sealed>, StoreError> {
         let parameters = vec![given(tenant), signed(from).into(), i64::from(limit).into()];
-        each(&self.read_rows("seals_1", parameters).await?, sealing::sealed)
+        each(&self.read_rows("seals_2", parameters).await?, sealing::sealed)
     }
 
     async fn bodies(&self, tenant: &str, ids: &[&str]) -> Result<Vec<Envelope>, StoreError> {

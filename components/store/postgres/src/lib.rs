@@ -15,6 +15,7 @@ mod ledger;
 mod log;
 pub mod migrate;
 mod outbox;
+mod privacy;
 mod public;
 mod store;
 

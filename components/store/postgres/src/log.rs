@@ -3,6 +3,7 @@
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
 use store_sdk::database::{Connect, Row, Value};
+use store_sdk::erasing::gone;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::provider::{Draws, cursor, cut, limit, row_error};
 use store_sdk::rows::{self, RowError};
@@ -98,10 +99,23 @@ impl<C: Connect> PostgresStore<C> {
     }
 
     pub(crate) async fn one_envelope(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
-        let rows = self.read_rows("envelope_1", vec![given(&tenant), given(&id)]).await?;
+        match self.whole_envelope(tenant, id).await? {
+            Some((_, Some(entry))) => Err(gone(&entry)),
+            found => Ok(found.map(|(envelope, _)| envelope)),
+        }
+    }
+
+    /// With the audit entry of its erasure, if it was erased.
+    pub(crate) async fn whole_envelope(
+        &self,
+        tenant: String,
+        id: String,
+    ) -> Result<Option<(Envelope, Option<String>)>, StoreError> {
+        let rows = self.read_rows("envelope_2", vec![given(&tenant), given(&id)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let body = row.bytes(1).unwrap_or_default().to_vec();
-        rows::envelope(&json(row, 0)?, body).map(Some).map_err(row_error)
+        let envelope = rows::envelope(&json(row, 0)?, body).map_err(row_error)?;
+        Ok(Some((envelope, row.text(2).map(str::to_owned))))
     }
 
     pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {

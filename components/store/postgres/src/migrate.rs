@@ -10,7 +10,7 @@
 use store_sdk::database::{Database, DatabaseError, Row, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 7] = [
+pub const MIGRATIONS: [(&str, &str); 8] = [
     ("0001_tables", include_str!("../migrations/0001_tables.sql")),
     ("0002_intake", include_str!("../migrations/0002_intake.sql")),
     ("0003_desk", include_str!("../migrations/0003_desk.sql")),
@@ -18,6 +18,7 @@ pub const MIGRATIONS: [(&str, &str); 7] = [
     ("0005_public", include_str!("../migrations/0005_public.sql")),
     ("0006_ledger", include_str!("../migrations/0006_ledger.sql")),
     ("0007_waiting", include_str!("../migrations/0007_waiting.sql")),
+    ("0008_privacy", include_str!("../migrations/0008_privacy.sql")),
 ];
 
 /// Tries of one statement while it would have to wait, two seconds each.

@@ -10,9 +10,9 @@ use store_sdk::ids::Random;
 use store_sdk::ledger::{Account, Examination, Sealing};
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
+use store_sdk::privacy::{AuditPage, Erasure, Removal, Retaining, Rule, Subject};
 use store_sdk::provider::{no_random, row_error};
-use store_sdk::sealing;
-use store_sdk::text;
+use store_sdk::{erasing, sealing, text};
 
 use crate::errors::{store_error, what_next};
 
@@ -298,5 +298,55 @@ impl<C: Connect> Store for PostgresStore<C> {
         page: Page,
     ) -> Result<EnvelopePage, StoreError> {
         self.received_between(tenant, sealing::ids(since, until, &page), disposition.as_deref(), &page).await
+    }
+
+    async fn retention(&self, tenant: String) -> Result<Vec<Rule>, StoreError> {
+        self.rules_of(tenant).await
+    }
+    async fn set_retention(
+        &self,
+        tenant: String,
+        rules: Vec<Rule>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError> {
+        self.put_rules(tenant, rules, author, at).await
+    }
+    async fn retain(&self, at: Instant, limit: u32) -> Result<Retaining, StoreError> {
+        erasing::retain(self, at, limit).await
+    }
+    async fn erase(
+        &self,
+        tenant: String,
+        subject: Subject,
+        author: String,
+        reason: String,
+        at: Instant,
+        dry_run: bool,
+    ) -> Result<Erasure, StoreError> {
+        erasing::erase(self, tenant, subject, &author, &reason, at, dry_run).await
+    }
+    async fn hold(
+        &self,
+        tenant: String,
+        reference: String,
+        reason: Option<String>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError> {
+        self.put_hold(tenant, reference, reason, author, at).await
+    }
+    async fn audit(&self, tenant: String, page: Page) -> Result<AuditPage, StoreError> {
+        self.audit_of(tenant, page).await
+    }
+    async fn remove_tenant(
+        &self,
+        tenant: String,
+        author: String,
+        reason: String,
+        at: Instant,
+        limit: u32,
+    ) -> Result<Removal, StoreError> {
+        self.remove(tenant, author, reason, at, limit).await
     }
 }

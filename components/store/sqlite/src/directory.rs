@@ -3,7 +3,7 @@
 use channel_sdk::json;
 use channel_sdk::types::TenantProfile;
 use store_sdk::log::StoreError;
-use store_sdk::provider::profile_document;
+use store_sdk::provider::{profile_document, removed_tenant};
 use store_sdk::rows::RowError;
 
 use crate::SqliteStore;
@@ -13,8 +13,13 @@ use crate::store;
 
 impl<C: Connect> SqliteStore<C> {
     pub(crate) async fn read_profile(&self, tenant: String) -> Result<Option<TenantProfile>, StoreError> {
-        let rows = self.rows("SELECT profile FROM tenants WHERE code = ?1", vec![tenant.into()]).await?;
+        let sql =
+            "SELECT profile, 0 FROM tenants WHERE code = ?1 UNION ALL SELECT NULL, 1 FROM removals WHERE tenant = ?1";
+        let rows = self.rows(sql, vec![tenant.into()]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
+        if row.integer(1) == Some(1) {
+            return Err(removed_tenant());
+        }
         let profile = json::parse_profile(&store::json(row, 0)?);
         profile.map(Some).map_err(|error| row_error(RowError(error.to_string())))
     }

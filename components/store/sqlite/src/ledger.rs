@@ -52,8 +52,12 @@ WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) h
 RETURNING n";
 
 const SEALS: &str = "\
-SELECT json_object('n', s.n, 'envelope', s.envelope, 'place', s.place, 'digest', s.digest, 'link', s.link, 'bytes', e.body_bytes)
+SELECT json_object('n', s.n, 'envelope', s.envelope, 'place', s.place, 'digest', s.digest, 'link', s.link, 'bytes', e.body_bytes,
+  'erased', x.erased, 'told', (SELECT 1 FROM audit a WHERE a.tenant = s.tenant AND a.id = x.erased AND a.action IN ('erase', 'retain')
+    AND a.counts ->> 'envelopes' = (SELECT count(*) FROM envelopes y INDEXED BY envelopes_by_erasure
+      WHERE y.tenant = s.tenant AND y.erased = x.erased AND y.erased IS NOT NULL)))
 FROM seals s LEFT JOIN envelopes e ON e.tenant = s.tenant AND e.id = s.envelope
+LEFT JOIN envelopes x INDEXED BY envelopes_erased ON x.tenant = s.tenant AND x.id = s.envelope AND x.erased IS NOT NULL
 WHERE s.tenant = ?1 AND s.n >= ?2 ORDER BY s.n LIMIT ?3";
 
 /// By their numbers: without statistics SQLite would take an index that begins with the tenant, and read all of them.
@@ -108,7 +112,7 @@ impl<C: Connect> Chain for SqliteStore<C> {
     }
 
     async fn whole(&self, tenant: &str, id: &str) -> Result<Option<Envelope>, StoreError> {
-        self.one_envelope(tenant.to_owned(), id.to_owned()).await
+        Ok(self.whole_envelope(tenant.to_owned(), id.to_owned()).await?.map(|(envelope, _)| envelope))
     }
 
     async fn append(&self, seals: Seals, at: i64) -> Result<u32, StoreError> {

@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 pub mod migrate;
 mod outbox;
+mod privacy;
 mod public;
 mod store;
 

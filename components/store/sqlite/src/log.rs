@@ -2,6 +2,7 @@
 
 use channel_sdk::types::{Event, Receipt};
 use serde_json::Value as Json;
+use store_sdk::erasing::gone;
 use store_sdk::intake::Intake;
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EnvelopeSummary, EventPage, Page, StoreError, Total};
 use store_sdk::provider::Draws;
@@ -35,6 +36,22 @@ const NAMED: &str = "(SELECT json_group_array(json(CASE WHEN c.reference IS NULL
       ELSE json_set(p.value, '$.token', c.reference) END))
     FROM (SELECT value, value ->> 'public_case' AS named FROM json_each(?17) ORDER BY rowid LIMIT -1) p
     LEFT JOIN cases c INDEXED BY cases_by_reference ON c.tenant = ?3 AND c.reference = p.named AND c.public)";
+
+/// The events (`EVENTS`) where something of the tenant was erased: keys of what was erased, and no token of an erased case.
+const REMEMBERED: &str = "CASE WHEN NOT EXISTS (SELECT 1 FROM forgetting f WHERE f.tenant = ?3) THEN EVENTS ELSE (
+    SELECT json_group_array(json(CASE WHEN EXISTS (SELECT 1 FROM cases c WHERE c.tenant = ?3 AND c.reference = q.value ->> 'token'
+        AND c.erased IS NOT NULL) THEN json_remove(q.value, '$.token') ELSE q.value END))
+    FROM (SELECT CASE WHEN EXISTS (SELECT 1 FROM events k WHERE k.tenant = ?3 AND k.connector = ?4
+        AND k.idempotency_key = 'erased:' || (p.value ->> 'hash'))
+      THEN json_set(p.value, '$.key', 'erased:' || (p.value ->> 'hash')) ELSE p.value END AS value
+      FROM json_each(EVENTS) p ORDER BY p.rowid LIMIT -1) q) END";
+
+/// The statement of an intake, which joins public cases by their references if it `seeks` them.
+fn statement(seeks: bool) -> String {
+    let only = "CASE WHEN EXISTS (SELECT 1 FROM forgetting f WHERE f.tenant = ?3) THEN NULL ELSE ?15 END";
+    let events = REMEMBERED.replace("EVENTS", if seeks { NAMED } else { "?17" });
+    INTAKE.replacen("?15", only, 1).replacen("?17", &events, 1)
+}
 
 /// The parameters of [`INTAKE`].
 fn parameters(intake: Intake) -> Vec<Value> {
@@ -128,8 +145,8 @@ impl<C: Connect> SqliteStore<C> {
         let mut draws = Draws::default();
         loop {
             let intake = draws.intake(&envelope, disposition, events, self.random())?;
-            let named = intake.seeks_a_public_case().then(|| INTAKE.replacen("?17", NAMED, 1));
-            match self.run(named.as_deref().unwrap_or(INTAKE), parameters(intake)).await {
+            let sql = statement(intake.seeks_a_public_case());
+            match self.run(&sql, parameters(intake)).await {
                 Ok(rows) => return store::json(rows.first().unwrap_or(&Row::default()), 0),
                 Err(error) => draws.again(&error, store_error)?,
             }
@@ -189,10 +206,22 @@ impl<C: Connect> SqliteStore<C> {
     }
 
     pub(crate) async fn one_envelope(&self, tenant: String, id: String) -> Result<Option<Envelope>, StoreError> {
-        let sql = "SELECT id, tenant, connector, method, target, headers, body, received_at, verified_by, nonce \
+        match self.whole_envelope(tenant, id).await? {
+            Some((_, Some(entry))) => Err(gone(&entry)),
+            found => Ok(found.map(|(envelope, _)| envelope)),
+        }
+    }
+
+    /// With the audit entry of its erasure, if it was erased.
+    pub(crate) async fn whole_envelope(
+        &self,
+        tenant: String,
+        id: String,
+    ) -> Result<Option<(Envelope, Option<String>)>, StoreError> {
+        let sql = "SELECT id, tenant, connector, method, target, headers, body, received_at, verified_by, nonce, erased \
                    FROM envelopes WHERE tenant = ?1 AND id = ?2";
         let rows = self.rows(sql, vec![tenant.into(), id.into()]).await?;
-        rows.first().map(envelope).transpose()
+        rows.first().map(|row| Ok((envelope(row)?, row.text(10).map(str::to_owned)))).transpose()
     }
 
     pub(crate) async fn ledger(&self, tenant: String) -> Result<Vec<Total>, StoreError> {

@@ -7,7 +7,7 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 9] = [
+pub const MIGRATIONS: [(&str, &str); 10] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
@@ -17,6 +17,7 @@ pub const MIGRATIONS: [(&str, &str); 9] = [
     ("0007_feed", include_str!("../migrations/0007_feed.sql")),
     ("0008_ledger", include_str!("../migrations/0008_ledger.sql")),
     ("0009_waiting", include_str!("../migrations/0009_waiting.sql")),
+    ("0010_privacy", include_str!("../migrations/0010_privacy.sql")),
 ];
 
 /// Tries of one statement while others migrate: each waits for the host's busy timeout (5 s on Spin) first.

@@ -43,6 +43,8 @@ pub(super) fn open(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    // What is deleted or overwritten is not left in the file's pages: erasure means erased (docs/privacy.md).
+    connection.pragma_update(None, "secure_delete", true)?;
     // Inside a group's transaction SQLite keeps each page a statement touches, so that the statement alone can be undone: over 64 KiB
     // in a file, which was five of six writes to the disk of an intake.
     connection.pragma_update(None, "temp_store", "MEMORY")?;

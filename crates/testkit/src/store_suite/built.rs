@@ -19,6 +19,7 @@ use store_sdk::feed::{
 use store_sdk::ledger::{Account, Examination, Sealing};
 use store_sdk::log::{Disposition, Envelope, EnvelopePage, EventPage, Page, StoreError, Total};
 use store_sdk::outbox::{Item, Queue, Settlement};
+use store_sdk::privacy::{AuditPage, Erasure, Removal, Retaining, Rule, Subject};
 use ventanilla_host::{Host, Options};
 
 use super::World;
@@ -313,5 +314,55 @@ impl Store for BuiltStore {
         page: Page,
     ) -> Result<EnvelopePage, StoreError> {
         self.call("ledger/received", &(tenant, since, until, disposition, page))
+    }
+
+    async fn retention(&self, tenant: String) -> Result<Vec<Rule>, StoreError> {
+        self.call("privacy/retention", &(tenant,))
+    }
+    async fn set_retention(
+        &self,
+        tenant: String,
+        rules: Vec<Rule>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError> {
+        self.call("privacy/set_retention", &(tenant, rules, author, at))
+    }
+    async fn retain(&self, at: Instant, limit: u32) -> Result<Retaining, StoreError> {
+        self.call("privacy/retain", &(at, limit))
+    }
+    async fn erase(
+        &self,
+        tenant: String,
+        subject: Subject,
+        author: String,
+        reason: String,
+        at: Instant,
+        dry_run: bool,
+    ) -> Result<Erasure, StoreError> {
+        self.call("privacy/erase", &(tenant, subject, author, reason, at, dry_run))
+    }
+    async fn hold(
+        &self,
+        tenant: String,
+        reference: String,
+        reason: Option<String>,
+        author: String,
+        at: Instant,
+    ) -> Result<(), StoreError> {
+        self.call("privacy/hold", &(tenant, reference, reason, author, at))
+    }
+    async fn audit(&self, tenant: String, page: Page) -> Result<AuditPage, StoreError> {
+        self.call("privacy/audit", &(tenant, page))
+    }
+    async fn remove_tenant(
+        &self,
+        tenant: String,
+        author: String,
+        reason: String,
+        at: Instant,
+        limit: u32,
+    ) -> Result<Removal, StoreError> {
+        self.call("privacy/remove_tenant", &(tenant, author, reason, at, limit))
     }
 }

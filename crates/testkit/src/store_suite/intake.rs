@@ -476,7 +476,10 @@ pub fn the_ledger_counts_what_is_stored<W: World>(world: &W) {
     );
     let known = store_sdk::log::Envelope { id: Some(id), ..envelope(TENANT, VOICE) };
     block_on(store.record(known, Disposition::Quarantined("why".into()), vec![chat("c", "c")])).expect("recorded");
-    assert_eq!(totals(TENANT), [line(TENANT, VOICE, "accepted", 2, 2), waits(line(TENANT, VOICE, "quarantined", 1, 1))]);
+    assert_eq!(
+        totals(TENANT),
+        [line(TENANT, VOICE, "accepted", 2, 2), waits(line(TENANT, VOICE, "quarantined", 1, 1))]
+    );
     assert_eq!(totals("sevilla"), [theirs.clone()]);
 
     // A younger one does not change since when somebody waits, nor does one of another connector.

@@ -230,7 +230,7 @@ pub fn a_chain_is_examined_part_by_part<W: World>(world: &W) {
     // Behind the end there is nothing to follow from.
     let beyond = examine(&store, TENANT, 9, 3);
     assert_eq!(beyond.findings.iter().map(|found| (found.fault, found.number)).collect::<Vec<_>>(), [(Fault::Gap, 9)]);
-    assert_eq!(examine(&store, "nowhere", 0, 3), Examination { upto: 0, more: false, findings: Vec::new() });
+    assert_eq!(examine(&store, "nowhere", 0, 3), Examination { upto: 0, more: false, findings: Vec::new(), erased: 0 });
     // What waits for its seal is no finding.
     record(&store, VOICE, call(Kind::CallStarted, "new", "new"));
     assert_eq!(examine(&store, TENANT, 6, 3).findings, []);

@@ -13,6 +13,7 @@ mod desk;
 mod feed;
 mod intake;
 mod ledger;
+mod privacy;
 mod sending;
 mod threading;
 
@@ -23,6 +24,7 @@ pub use desk::*;
 pub use feed::*;
 pub use intake::*;
 pub use ledger::*;
+pub use privacy::*;
 pub use sending::*;
 pub use threading::*;
 
@@ -183,6 +185,18 @@ macro_rules! store_suite {
             received_envelopes_are_found_by_their_time
             a_chain_is_examined_part_by_part
             a_limit_of_nothing_and_bounds_that_do_not_ascend_are_invalid
+            // privacy
+            what_is_erased_is_gone_from_every_answer
+            nothing_comes_back_after_an_erasure
+            a_case_on_hold_is_kept
+            retention_takes_each_kind_in_its_time
+            retention_sees_what_comes_late_and_what_has_no_case
+            a_shared_envelope_goes_with_the_last_of_its_cases
+            several_that_retain_at_once_do_it_once
+            an_erasure_under_way_loses_no_intake
+            the_feed_tells_of_an_erasure
+            a_removed_tenant_leaves_its_audit_and_nothing_else
+            the_audit_is_read_newest_first_in_pages
         );
     };
     (@tests $make:path: $($name:ident)*) => {

@@ -21,6 +21,8 @@ const WEBHOOK_RUNS: usize = 4;
 /// How often every connector is asked to look after the spool, also when nothing waits: it keeps what callers hear while the store is
 /// away.
 const LOOK_AFTER: Duration = Duration::from_secs(300);
+/// How often the rules of retention are applied, which count days.
+const RETAIN: Duration = Duration::from_secs(600);
 /// Runs of one connector's spool, one after another.
 const SPOOL_RUNS: usize = 100;
 
@@ -51,6 +53,7 @@ impl Courier {
             broken: false,
             spool_broken: false,
             looked_after: None,
+            retained: None,
         };
         Courier { stop, timer: tokio::spawn(timer.run(every, stopped)) }
     }
@@ -79,6 +82,8 @@ struct Timer {
     spool_broken: bool,
     /// When every connector was asked to look after the spool.
     looked_after: Option<Instant>,
+    /// When retention was applied.
+    retained: Option<Instant>,
 }
 
 impl Timer {
@@ -101,6 +106,7 @@ impl Timer {
             }
             let told = self.tell().await;
             let told = self.seal().await.and(told);
+            self.retain();
             match self.due().await.and_then(|due| told.map(|()| due)) {
                 Ok(due) => {
                     self.broken = false;
@@ -169,6 +175,14 @@ impl Timer {
         }
     }
 
+    /// Retention, and removals of tenants that were begun, beside everything else.
+    fn retain(&mut self) {
+        if self.retained.is_none_or(|at| at.elapsed() >= RETAIN) {
+            self.retained = Some(Instant::now());
+            self.begin_at("retention".into(), "/api/-/retain".into(), SPOOL_RUNS, false);
+        }
+    }
+
     /// Connectors of ours with something due: one question for all of them, to any.
     async fn due(&self) -> Result<Vec<String>> {
         let Some(first) = self.names.first() else { return Ok(Vec::new()) };
@@ -204,7 +218,8 @@ impl Timer {
                 };
                 match answer {
                     Ok((200, answer)) if answer.get("more") == Some(&Value::Bool(true)) => {}
-                    Ok((200, _)) => break,
+                    // An application without our API has no retention.
+                    Ok((200 | 404, _)) => break,
                     Ok((status, _)) => return tracing::warn!("{path} answered {status}"),
                     Err(error) => return tracing::warn!("{path}: {error:#}"),
                 }
