@@ -55,7 +55,7 @@ fn personal(event: Event) -> Event {
 
 fn written(key: &str) -> Event {
     let message = chat(key, PHONE);
-    personal(Event { sender: Some(handle("whatsapp", PHONE)), message_id: Some(format!("{SECRET}-{key}")), ..message })
+    personal(Event { sender: Some(handle("device", PHONE)), message_id: Some(format!("{SECRET}-{key}")), ..message })
 }
 
 fn mailed(key: &str, answers: &[&str]) -> Event {
@@ -229,7 +229,7 @@ pub fn nothing_comes_back_after_an_erasure<W: World>(world: &W) {
     let store = world.open();
     let chatted = take(&store, "messaging/example", T0, written("m1"));
     let letter = take(&store, MAIL, T0, mailed("l1", &[]));
-    erase(&store, who("whatsapp", PHONE));
+    erase(&store, who("device", PHONE));
     erase(&store, Subject::CaseReference(letter.clone()));
     // The provider sends again what was erased: it is known still.
     let redelivered = |event: Event| {
@@ -268,7 +268,7 @@ pub fn a_case_on_hold_is_kept<W: World>(world: &W) {
     hold(Some("court")).expect("on hold");
     hold(Some("court")).expect("the same again is nothing new");
     assert!(hold(Some(" ")).is_err());
-    for subject in [who("whatsapp", PHONE), Subject::CaseReference(held.clone())] {
+    for subject in [who("device", PHONE), Subject::CaseReference(held.clone())] {
         match try_erase(&store, subject, false) {
             Err(StoreError::Invalid(why)) => assert!(why.contains(&held) && why.contains("hold"), "{why}"),
             other => panic!("{other:?}"),
@@ -334,7 +334,7 @@ pub fn retention_takes_each_kind_in_its_time<W: World>(world: &W) {
     assert_eq!(has(&of(&open)), (1, true, true, true));
     assert!(everything(&store, TENANT).contains(ADDRESS));
     // Who has nothing left here is nobody: writing again makes a new contact.
-    assert!(matches!(try_erase(&store, who("whatsapp", PHONE), true), Err(StoreError::Invalid(_))));
+    assert!(matches!(try_erase(&store, who("device", PHONE), true), Err(StoreError::Invalid(_))));
     assert!(trail(&store, TENANT).iter().filter(|entry| entry.action == "retain").count() >= 6);
 }
 
@@ -387,7 +387,7 @@ pub fn a_shared_envelope_goes_with_the_last_of_its_cases<W: World>(world: &W) {
         block_on(store.hold(TENANT.into(), references[1].clone(), reason, "ana".into(), T0)).expect("hold");
     };
     hold(Some("court".into()));
-    assert!(matches!(try_erase(&store, who("whatsapp", PHONE), false), Err(StoreError::Invalid(_))));
+    assert!(matches!(try_erase(&store, who("device", PHONE), false), Err(StoreError::Invalid(_))));
     hold(None);
     status(&store, &references[1], CaseStatus::Resolved, T0);
     retain(&store, T0 + DAY);
@@ -423,7 +423,7 @@ pub fn an_erasure_under_way_loses_no_intake<W: World>(world: &W) {
     let made = together(world, 4, |index, store| {
         if index == 0 {
             for _ in 0..5 {
-                match try_erase(&store, who("whatsapp", PHONE), false) {
+                match try_erase(&store, who("device", PHONE), false) {
                     Ok(_) | Err(StoreError::Invalid(_) | StoreError::Unavailable(_)) => {}
                     Err(other) => panic!("{other:?}"),
                 }
@@ -434,7 +434,7 @@ pub fn an_erasure_under_way_loses_no_intake<W: World>(world: &W) {
     });
     assert_eq!(made.into_iter().flatten().filter(|reference| !reference.is_empty()).count(), 30);
     assert_eq!(all_events(&store, TENANT).len(), 31);
-    drop(try_erase(&store, who("whatsapp", PHONE), false));
+    drop(try_erase(&store, who("device", PHONE), false));
     nothing_left(&store, TENANT);
     assert_eq!(erased(&store, TENANT), 31);
 }
