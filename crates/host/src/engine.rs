@@ -2,11 +2,24 @@
 
 use crate::options::Limits;
 use anyhow::Result;
-use std::{sync::Arc, sync::Weak, time::Duration};
+use std::{
+    sync::Arc,
+    sync::Weak,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// One epoch. Guest code that runs longer without a pause gives way to others and is counted.
 pub const EPOCH: Duration = Duration::from_millis(10);
+
+/// Epochs so far.
+static EPOCHS: AtomicU64 = AtomicU64::new(0);
+
+/// How many epochs have passed.
+pub fn epochs() -> u64 {
+    EPOCHS.load(Relaxed)
+}
 
 /// Core memories of one composed instance: gateway, connector, store and one to spare.
 const MEMORIES_PER_INSTANCE: u32 = 4;
@@ -48,6 +61,7 @@ pub fn tick<T: Send + Sync + 'static>(engine: &Engine, alive: &Arc<T>) -> Result
     std::thread::Builder::new().name("epoch".into()).spawn(move || {
         while alive.strong_count() > 0 {
             std::thread::sleep(EPOCH);
+            EPOCHS.fetch_add(1, Relaxed);
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),
                 None => return,

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Clock,
-    engine::EPOCH,
+    engine::{self, EPOCH},
     key_value::{self, KeyValueView, Pairs},
     logs::GuestStream,
     metrics::Metrics,
@@ -12,7 +12,10 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use wasmtime::{
@@ -87,8 +90,39 @@ impl Memory {
 pub struct Cpu {
     ticks: u64,
     limit: u64,
+    /// The epoch in which guest code last began to run, or was last counted.
+    running_since: Arc<AtomicU64>,
     /// Set when the limit was reached.
     pub exhausted: bool,
+}
+
+impl Cpu {
+    /// For whoever polls guest code.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.running_since))
+    }
+
+    /// Whether an epoch has passed since guest code began to run.
+    fn has_run(&self) -> bool {
+        let now = engine::epochs();
+        self.running_since.swap(now, Relaxed) < now
+    }
+}
+
+/// Notes when guest code begins to run, so that epochs in which it only waits are not counted as its work: a request that waits a hundred
+/// times for a slow database uses no CPU time by that.
+pub struct Watch(Arc<AtomicU64>);
+
+impl Watch {
+    /// Polls guest code.
+    pub async fn during<F: Future>(self, guest: F) -> F::Output {
+        let mut guest = std::pin::pin!(guest);
+        std::future::poll_fn(|context| {
+            self.0.store(engine::epochs(), Relaxed);
+            guest.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
 /// A store with a fresh state.
@@ -111,12 +145,15 @@ pub fn store(engine: &Engine, rights: &Arc<Rights>) -> Store<State> {
         http: WasiHttpCtx::new(),
         hooks: Hooks(Arc::clone(&rights.outbound)),
         memory: Memory { used: 0, limit: rights.memory_bytes, exceeded: false },
-        cpu: Cpu { ticks: 0, limit: 1, exhausted: false },
+        cpu: Cpu { ticks: 0, limit: 1, running_since: Arc::default(), exhausted: false },
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.epoch_deadline_callback(|mut store| {
         let cpu = &mut store.data_mut().cpu;
+        if !cpu.has_run() {
+            return Ok(UpdateDeadline::Continue(1));
+        }
         cpu.ticks += 1;
         if cpu.ticks > cpu.limit {
             cpu.exhausted = true;
@@ -134,6 +171,7 @@ pub fn begin_request(store: &mut Store<State>, body: usize) {
     let mebibytes = u32::try_from(body >> 20).unwrap_or(u32::MAX);
     let time = state.rights.cpu.saturating_add(state.rights.cpu_per_mib.saturating_mul(mebibytes));
     state.cpu.ticks = 0;
+    state.cpu.running_since.store(engine::epochs(), Relaxed);
     state.cpu.limit = u64::try_from(time.as_millis() / EPOCH.as_millis()).unwrap_or(u64::MAX).max(1);
     store.set_epoch_deadline(1);
 }

@@ -112,6 +112,17 @@ async fn a_component_that_waits_too_long_is_stopped_and_reuse_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_waits_very_often_uses_no_cpu_time_by_that() {
+    let folder = Folder::new();
+    let mut options = options(&folder, "");
+    // Ten epochs; it waits for sixty, one by one.
+    options.limits.cpu = Duration::from_millis(100);
+    let host = Host::load(options).unwrap();
+    assert_eq!(get(&host, "/naps?60").await, (200, "rested".into()));
+    assert_eq!(get(&host, "/loop").await.0, 504);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_are_told_to_come_again() {
     let folder = Folder::new();
     let mut options = options(&folder, "");

@@ -37,6 +37,14 @@ impl Class {
         }
     }
 
+    /// How long it waits for a place. Then a caller hears why: the strictest carrier waits three seconds, of which the store may need two.
+    fn patience(self, longest: Duration) -> Duration {
+        match self {
+            Self::Voice => longest.min(Duration::from_secs(1)),
+            Self::Message | Self::Other => longest,
+        }
+    }
+
     /// Places of all that this class may not take.
     fn kept(self, all: usize) -> usize {
         match self {
@@ -144,7 +152,7 @@ impl Admission {
             }
             self.queue(&mut state, class, key)
         };
-        waiting.place(self.limits.queue_wait).await
+        waiting.place(class.patience(self.limits.queue_wait)).await
     }
 
     /// What the component made of a request: a tenant it does not know has no queue of its own.

@@ -244,8 +244,18 @@ impl App {
 
     /// Has a gateway say it in its provider's words: a caller then hears a sentence instead of silence. If even that would take too
     /// long, the host says it in its own.
-    async fn apologise(&self, target: &Arc<Admitted>, mut request: Request<Bytes>) -> Option<Response<OutBody>> {
-        let place = target.quarantine.then(|| Arc::clone(&self.apologies).try_acquire_owned().ok())??;
+    async fn apologise(
+        &self,
+        target: &Arc<Admitted>,
+        class: Class,
+        mut request: Request<Bytes>,
+    ) -> Option<Response<OutBody>> {
+        if !target.quarantine {
+            return None;
+        }
+        // A carrier that gets no document of its own says "an application error has occurred"; others read the status.
+        let patience = if class == Class::Voice { Duration::from_secs(1) } else { Duration::ZERO };
+        let place = timeout(patience, Arc::clone(&self.apologies).acquire_owned()).await.ok()?.ok()?;
         request.headers_mut().insert(headers::BUSY, HeaderValue::from_static("5"));
         target.function.call(request, false, place).await.ok()
     }
@@ -274,7 +284,7 @@ impl App {
             Ok(place) => Arc::new(place),
             Err(turned) => {
                 self.metrics.turned_away(turned);
-                return self.apologise(target, request).await.ok_or(turned.into());
+                return self.apologise(target, class, request).await.ok_or(turned.into());
             }
         };
         let again = target.quarantine.then(|| request.clone());

@@ -196,3 +196,11 @@ fn a_class_is_the_channel_s() {
         assert_eq!(Class::of(route), class, "{route}");
     }
 }
+
+#[tokio::test]
+async fn a_caller_waits_a_second_for_a_place_however_long_others_may() {
+    let door = door(1, |limits| limits.queue_wait = Duration::from_secs(60));
+    let _held = door.enter(Class::Voice, 0, "a").await.unwrap();
+    let turned = tokio::time::timeout(Duration::from_secs(20), door.enter(Class::Voice, 0, "b")).await;
+    assert_eq!(turned.expect("a caller hears why").map(drop), Err(Turned::Full));
+}

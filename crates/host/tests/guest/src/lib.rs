@@ -30,6 +30,12 @@ async fn answer(request: Request) -> anyhow::Result<(u16, String)> {
             spin_sdk::wasip3::clocks::monotonic_clock::wait_for(query.parse::<u64>()? * 1_000_000).await;
             "slept".into()
         }
+        "/naps" => {
+            for _ in 0..query.parse::<u32>()? {
+                spin_sdk::wasip3::clocks::monotonic_clock::wait_for(15_000_000).await;
+            }
+            "rested".into()
+        }
         "/headers" => {
             request.headers().iter().map(|(name, value)| format!("{name}: {:?}\n", value.as_bytes())).collect()
         }
