@@ -85,6 +85,7 @@ fn costs(on: &Kept, number: usize) -> Vec<(&'static str, i64)> {
             "public reports",
             "SELECT * FROM ventanilla.public_cases_1('madrid', '{\"references\":[],\"service_codes\":[],\"statuses\":[]}', 1)",
         ),
+        read("what to seal", "SELECT count(*) FROM ventanilla.unsealed_1(10)"),
         read("the feed", "SELECT * FROM ventanilla.feed_queues_1(1)"),
     ]
 }
@@ -102,6 +103,7 @@ fn what_an_intake_and_a_look_cost_stays_flat_as_the_store_grows() {
                 now(store.record(envelope(TENANT, connector), Disposition::Accepted, events)).unwrap();
             }
         }
+        while now(store.seal(T0, 1000)).unwrap().more {}
     };
     fill(0, 20);
     drop(now(store.feed_claim(TENANT.into(), "crm".into(), store_sdk::feed::Start::Beginning, T0, T0 + 1, 1)).unwrap());
