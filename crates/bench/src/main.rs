@@ -48,10 +48,10 @@ struct Arguments {
     /// Only this part; the others stay on the page as they were measured last.
     #[arg(long, value_enum)]
     only: Option<Part>,
-    /// Growth: cases of one tenant, ascending.
+    /// Growth: cases of one tenant, ascending; 0 for none.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
     cases: Vec<u64>,
-    /// Growth: numbers of tenants, each with a store of its own.
+    /// Growth: numbers of tenants, each with a store of its own; 0 for none.
     #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
     tenants: Vec<u64>,
     /// Growth: cases that so many tenants share.

@@ -80,7 +80,7 @@ pub(crate) fn measured() -> String {
 /// None in practice: writing to a string.
 pub(crate) fn head(results: &Results<'_>) -> Result<String> {
     let mut page = String::from(
-        "# Performance\n\nWritten by `cargo xtask bench`; `cargo xtask bench -- --only storm` writes one part anew. Programs under test run in turn, \
+        "# Performance\n\nWritten by `cargo xtask bench`; `cargo xtask bench -- --only storm` (`postgres`, `growth`, `tenants`, `connectors`) writes one part anew; growth takes most of an hour and is measured only so. Programs under test run in turn, \
          in one run, on one machine; the ratio is what \
          counts. Every call is signed, verified, translated, stored with `fsync` and answered with its reference. \
          The native program is axum with the same crates for signatures, translation, SQL and group commit. The Node program uses \
@@ -342,4 +342,20 @@ fn date() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let millis = i64::try_from(now.as_millis()).unwrap_or_default();
     channel_sdk::json::format_instant(millis).chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn a_part_measured_alone_replaces_itself_and_leaves_the_others_as_they_were() {
+        let old = "# Performance\n\nhead\n\n## Storm\n\nold storm\n\n## Connectors\n\nold connectors\n";
+        let found = page(old, None, &["## Growth\n\n### a\n\nnew\n".into(), "## Storm\n\nnew storm\n".into()]);
+        assert_eq!(
+            found,
+            "# Performance\n\nhead\n\n## Storm\n\nnew storm\n\n## Growth\n\n### a\n\nnew\n\n## Connectors\n\nold connectors\n"
+        );
+        assert_eq!(page(&found, Some("# Performance\n\nother\n".into()), &[]), found.replace("head", "other"));
+    }
 }

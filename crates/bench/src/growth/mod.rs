@@ -36,8 +36,10 @@ const PAGE: u32 = 10;
 /// Fills stores to these sizes and measures at each; the tenants' are filled anew for each number of them.
 pub(crate) async fn measure(arguments: &Arguments, server: &mut postgres::Server) -> Result<Vec<Point>> {
     let mut found = Vec::new();
-    let of_tenants = arguments.tenants.iter().map(|&tenants| (tenants, vec![arguments.tenant_cases]));
-    let runs = (!arguments.cases.is_empty()).then(|| (1, arguments.cases.clone())).into_iter().chain(of_tenants);
+    let given = |sizes: &[u64]| sizes.iter().copied().filter(|&size| size > 0).collect::<Vec<_>>();
+    let (cases, tenants) = (given(&arguments.cases), given(&arguments.tenants));
+    let of_tenants = tenants.into_iter().map(|tenants| (tenants, vec![arguments.tenant_cases]));
+    let runs = (!cases.is_empty()).then_some((1, cases)).into_iter().chain(of_tenants);
     for (run, (tenants, sizes)) in runs.enumerate() {
         for kind in &arguments.stores {
             let local = LocalSet::new();

@@ -38,8 +38,8 @@ macro_rules! operations {
 
 operations! {
     Intake "an intake, 16 at a time" "",
-    Seal "seal 100 envelopes" "it looks at every tenant in turn for envelopes that wait",
-    NothingToSeal "nothing to seal" "it looks at every tenant in turn, every two seconds, and nobody waits for it",
+    Seal "seal 100 envelopes" "with more tenants there are more chains, and PostgreSQL is asked about each tenant in turn",
+    NothingToSeal "nothing to seal" "PostgreSQL is asked about each tenant in turn, every two seconds; nobody waits for it",
     Desk "desk, first page" "",
     Filtered "desk, new mails" "",
     Pending "desk, one in a hundred" "",
@@ -136,7 +136,7 @@ pub(crate) fn tell(all: &[Point], folder: &Path, measured: &str) -> Result<Strin
     let mut page = format!(
         "## Growth\n\n{measured} The store's own code and statements, called in the benchmark's process without HTTP and sandbox; one caller at a time but for the intake. \
          Calls, mails, chats and public reports, each its own case, of people who come three times, filled in 20 to a delivery; lists give {} cases. p50 in ms. \
-         *Grows*: how many times the smallest size's p50 the largest size's is; more than {FLAT} is marked. All figures, with p99: [plots/growth.csv](plots/growth.csv).\n",
+         *Grows*: how many times the smallest size's p50 the largest size's is; more than {FLAT} is marked. A size whose every line is high was measured beside other work. All figures, with p99: [plots/growth.csv](plots/growth.csv).\n",
         super::PAGE,
     );
     for (axis, title, file) in [(Axis::Cases, "cases, one tenant", "cases"), (Axis::Tenants, "tenants", "tenants")] {
@@ -168,7 +168,11 @@ pub(crate) fn tell(all: &[Point], folder: &Path, measured: &str) -> Result<Strin
                 let ratio = points.last().zip(points.first()).map_or(f64::NAN, |(last, first)| last.p50 / first.p50);
                 if ratio > FLAT {
                     writeln!(page, " | **×{ratio:.1}** |")?;
-                    let why = if operation.why().is_empty() { "not known yet" } else { operation.why() };
+                    let why = if operation.why().is_empty() {
+                        "no reason known, so measure it again on a quiet machine"
+                    } else {
+                        operation.why()
+                    };
                     reasons.push(format!("*{}*: {why}", operation.text()));
                 } else {
                     writeln!(page, " | ×{ratio:.1} |")?;
