@@ -115,11 +115,15 @@ impl Function {
     ) -> Result<http::Response<OutBody>, Failure> {
         let (reply, answer) = oneshot::channel();
         let function = Arc::clone(self);
-        tokio::spawn(trace::within(trace::current(), async move {
+        let work = async move {
             let work = trace::Work::begin(&function.rights.component, headers::mode(request.headers()));
             function.run(request, fresh, reply, &work).await;
             drop(place);
-        }));
+        };
+        match trace::current() {
+            Some(trace) => tokio::spawn(trace::within(trace, Box::pin(work))),
+            None => tokio::spawn(work),
+        };
         // The sender is dropped unused only if our own code panicked.
         answer.await.unwrap_or(Err(Failure::Trap))
     }

@@ -130,7 +130,7 @@ impl App {
                 if request.extensions().get::<Untraced>().is_none()
                     && !matches!(request.uri().path(), "/readyz" | "/metrics") =>
             {
-                self.traced(telemetry, request, client, found).await
+                Box::pin(self.traced(telemetry, request, client, found)).await
             }
             _ => self.answer(request, client, found).await.unwrap_or_else(Problem::response),
         };
@@ -157,7 +157,7 @@ impl App {
         let trace = telemetry.begin(request.headers());
         let server = trace::Server::new(Arc::clone(&trace), request.method(), route, component);
         let answer = self.answer(request, client, found);
-        let response = trace::within(Some(trace), answer).await.unwrap_or_else(Problem::response);
+        let response = trace::within(trace, answer).await.unwrap_or_else(Problem::response);
         server.answered(response.status().as_u16());
         response
     }

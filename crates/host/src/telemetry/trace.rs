@@ -269,12 +269,9 @@ fn recorded() -> Option<Arc<Trace>> {
     CURRENT.try_with(|trace| trace.is_sampled().then(|| Arc::clone(trace))).ok().flatten()
 }
 
-/// Runs a future as part of a trace.
-pub(crate) async fn within<F: Future>(trace: Option<Arc<Trace>>, future: F) -> F::Output {
-    match trace {
-        Some(trace) => CURRENT.scope(trace, future).await,
-        None => future.await,
-    }
+/// Runs a future as part of a trace. Box large ones: the way of a request that is not traced shall not be longer for this one.
+pub(crate) fn within<F: Future>(trace: Arc<Trace>, future: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(trace, future)
 }
 
 /// What a component printed, if it is no line for people.

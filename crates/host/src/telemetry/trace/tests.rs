@@ -49,7 +49,7 @@ fn server(trace: &Arc<Trace>) -> Server {
 fn run(world: &mut World, work: impl FnOnce()) -> Finished {
     let trace = Trace::new(&world.queue, None);
     let server = server(&trace);
-    futures::executor::block_on(within(Some(Arc::clone(&trace)), async { work() }));
+    futures::executor::block_on(within(Arc::clone(&trace), async { work() }));
     server.answered(200);
     drop(trace);
     world.finished().unwrap()
@@ -182,7 +182,7 @@ fn a_trace_that_is_not_recorded_sends_nothing_and_still_has_ids_to_tell() {
     let trace = Trace::new(&world.queue, None);
     let server = server(&trace);
     let mut headers = HeaderMap::new();
-    futures::executor::block_on(within(Some(Arc::clone(&trace)), async {
+    futures::executor::block_on(within(Arc::clone(&trace), async {
         let _work = Work::begin("telephony-acme", None);
         marked("+record");
         inject(&mut headers, &Wait::begin("POST", Kind::Client));
@@ -199,7 +199,7 @@ fn a_client_that_hangs_up_leaves_no_span_open() {
     let mut world = world(&[], false);
     let trace = Trace::new(&world.queue, None);
     let server = server(&trace);
-    let work = futures::executor::block_on(within(Some(Arc::clone(&trace)), async { Work::begin("a", None) }));
+    let work = futures::executor::block_on(within(Arc::clone(&trace), async { Work::begin("a", None) }));
     drop(server);
     trace.mark("+record");
     drop((work, trace));
