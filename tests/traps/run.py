@@ -2,7 +2,8 @@
 
 Our host gives a request in which a component stopped to a fresh instance, so its provider is acknowledged and its envelope `quarantined`.
 Spin answers such a request with 500 itself. The gateway has journalled the envelope before it called the connector there, so it is
-found as `pending` and replayed like the others. Nothing stops a loop on Spin, which has no limit of time for a component.
+found as `pending` and replayed like the others. The steps are authenticate, journal (there), translate, record, acknowledge; a connector is tried that
+stops in each of its own, between two of the store's, and with `--profile postgres` on connections that the next request is given. Nothing stops a loop on Spin, which has no limit of time for a component.
 """
 
 import json
@@ -28,14 +29,17 @@ component = "tests-hostile"
 
 [component.tests-hostile]
 source = "target/components/gateway.wasm"
-allowed_outbound_hosts = []
+allowed_outbound_hosts = ["{{ postgres_host }}"]
 sqlite_databases = ["default"]
 [component.tests-hostile.variables]
 settings = "{{ tests_hostile }}"
 api_tokens = "{{ api_tokens }}"
+postgres_url = "{{ postgres_url }}"
 [component.tests-hostile.dependencies]
 "ventanilla:channel/connector@1.0.0" = { path = "target/components/tests-hostile.wasm" }
 "ventanilla:store@1.0.0" = { path = "target/components/store-sqlite.wasm", inherit_configuration = ["sqlite_databases"] }
+[component.tests-hostile.profile.postgres.dependencies]
+"ventanilla:store@1.0.0" = { path = "target/components/store-postgres.wasm", inherit_configuration = ["allowed_outbound_hosts", "variables"] }
 """
 
 
