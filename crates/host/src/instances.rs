@@ -147,11 +147,11 @@ impl Function {
         let result = {
             let Instance { store, service, .. } = &mut instance;
             let (service, reply) = (&*service, &mut reply);
+            let cpu = store.data().cpu.watch();
             let exchange = store
                 .run_concurrent(async move |accessor| self.exchange(accessor, service, request, reply, work).await);
             time::timeout(self.shared.limits.wall, cpu.during(exchange)).await
         };
-            let cpu = store.data().cpu.watch();
         match result {
             Ok(Ok(Ok(()))) => self.keep(instance),
             Ok(Ok(Err(error)) | Err(error)) => {
