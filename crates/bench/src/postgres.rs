@@ -13,6 +13,8 @@ set -eu
 bin=$1 folder=$2 port=$3
 if [ "$(id -u)" = 0 ]; then as() { runuser -u postgres -- "$@"; }; mkdir -p "$folder"; chown postgres "$folder"; else as() { "$@"; }; mkdir -p "$folder"; fi
 trap 'as "$bin/pg_ctl" -D "$folder/data" -m immediate -s stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
+# An interrupt reaches all of us; without this the shell would end and leave the server.
+trap 'exit 1' INT TERM HUP
 cd "$folder"
 as "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 >&2
 as "$bin/pg_ctl" -D "$folder/data" -s -w -l "$folder/log" -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
