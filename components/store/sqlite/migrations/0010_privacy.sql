@@ -167,18 +167,18 @@ CREATE TRIGGER IF NOT EXISTS blanking_write INSTEAD OF INSERT ON blanking BEGIN
   UPDATE tasks SET scheme = NULL, handle = NULL, done_at = coalesce(done_at, NEW.at), done_by = coalesce(done_by, NEW.author)
     WHERE NEW.people AND tenant = NEW.tenant AND case_id IN (SELECT value FROM json_each(NEW.cases));
 
-  -- A contact that retention leaves without any event is nobody's any more.
+  -- A contact that is left without any event is nobody's any more.
   UPDATE contacts SET name = NULL WHERE NEW.people AND tenant = NEW.tenant AND id IN (
     SELECT value FROM json_each(NEW.contacts)
     UNION SELECT e.contact FROM json_each(NEW.events) j CROSS JOIN events e ON e.seq = j.value ->> 0
-      WHERE e.contact IS NOT NULL AND NEW.cutoff IS NOT NULL AND NOT EXISTS (
+      WHERE e.contact IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM events y INDEXED BY events_by_contact WHERE y.tenant = NEW.tenant AND y.contact = e.contact AND y.contact IS NOT NULL
           AND y.seq NOT IN (SELECT k.value ->> 0 FROM json_each(NEW.events) k)));
   INSERT INTO blanked (run, what, n) VALUES (NEW.run, 'contacts', changes());
   DELETE FROM handles WHERE NEW.people AND tenant = NEW.tenant AND contact IN (
     SELECT value FROM json_each(NEW.contacts)
     UNION SELECT e.contact FROM json_each(NEW.events) j CROSS JOIN events e ON e.seq = j.value ->> 0
-      WHERE e.contact IS NOT NULL AND NEW.cutoff IS NOT NULL AND NOT EXISTS (
+      WHERE e.contact IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM events y INDEXED BY events_by_contact WHERE y.tenant = NEW.tenant AND y.contact = e.contact AND y.contact IS NOT NULL
           AND y.seq NOT IN (SELECT k.value ->> 0 FROM json_each(NEW.events) k)));
 

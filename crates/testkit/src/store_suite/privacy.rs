@@ -231,6 +231,8 @@ pub fn nothing_comes_back_after_an_erasure<W: World>(world: &W) {
     let letter = take(&store, MAIL, T0, mailed("l1", &[]));
     erase(&store, who("device", PHONE));
     erase(&store, Subject::CaseReference(letter.clone()));
+    // Whose only case it was is nobody any more.
+    assert!(matches!(try_erase(&store, who("email", ADDRESS), true), Err(StoreError::Invalid(_))));
     // The provider sends again what was erased: it is known still.
     let redelivered = |event: Event| {
         let receipts =
