@@ -177,7 +177,7 @@ def test_what_was_acknowledged_is_received_and_sealed_after_kill_9_under_load():
         adds_up(said)
         print(f"        {sent} sent, {said['sum']['received']} received, {acknowledged} acknowledged, seed {SEED}", flush=True)
         checks.holds(acknowledged <= said["sum"]["answered"] <= sent, f"{acknowledged} acknowledged, {said['sum']}, {sent} sent")
-        checks.equal(said["verified"], {"examined": said["stored"], "findings": []})
+        checks.equal(said["verified"], {"examined": said["stored"], "erased": 0, "findings": []})
         checks.equal(said["waiting"], 0, "everything is sealed when it is looked at")
         checks.equal(said["sum"]["events"], len(one.events()), "events")
 
@@ -207,7 +207,7 @@ def test_the_chain_can_be_made_again_from_what_is_documented():
         for number in range(1, 8):
             one.twilio().send("/voice", twilio.call(twilio.sid(number), CallerName="Ñandú 🦙"))
         said = document(one, "--verify")
-        checks.equal(said["verified"], {"examined": 7, "findings": []})
+        checks.equal(said["verified"], {"examined": 7, "erased": 0, "findings": []})
         link = bytes(32)
         for number, summary in enumerate(reversed(one.all("/api/madrid/envelopes", "envelopes")), 1):
             whole = one.api(f"/api/madrid/envelopes/{summary['id']}").json
@@ -215,7 +215,7 @@ def test_the_chain_can_be_made_again_from_what_is_documented():
         checks.equal(said["head"], {"number": 7, "link": link.hex()})
         kept = f"7:{link.hex()}"
         one.twilio().send("/voice", twilio.call(twilio.sid(8)))
-        checks.equal(document(one, "--head", kept)["verified"], {"head": "holds", "examined": 8, "findings": []})
+        checks.equal(document(one, "--head", kept)["verified"], {"head": "holds", "examined": 8, "erased": 0, "findings": []})
         wrong = f"7:{'0' * 64}"
         checks.equal(document(one, "--head", wrong, status=1)["verified"]["head"], "differs")
         checks.equal(document(one, "--head", f"9:{link.hex()}", status=1)["verified"]["head"], "gone")
