@@ -5,7 +5,7 @@ mod support;
 use channel_sdk::types::{Event, Kind, Task};
 use store_sdk::Store;
 use store_sdk::log::{Disposition, StoreError};
-use support::{Fault, Folder, broken, kept, now, store};
+use support::{Fault, Folder, broken, kept, now, quick, store};
 use testkit::store_suite::make::{TENANT, VOICE, all_events, anything, call, envelope, found, record};
 
 fn delivery() -> Vec<Event> {
@@ -19,7 +19,7 @@ fn delivery() -> Vec<Event> {
 
 /// All tables that an intake writes, counted over the contract. Redelivery completes whatever was left.
 fn all_or_nothing(folder: &Folder) -> bool {
-    let store = store(folder.file());
+    let store = quick(folder.file());
     let before = all_events(&store, TENANT).len();
     let envelopes: u64 = now(store.totals(TENANT.into())).unwrap().iter().map(|total| total.envelopes).sum();
     let cases = found(&store, TENANT, anything()).len();
@@ -60,7 +60,7 @@ fn a_crash_inside_an_intake_leaves_nothing() {
     let mut finished = false;
     for step in 1..2000 {
         let folder = Folder::new();
-        now(store(folder.file()).ready()).unwrap();
+        now(quick(folder.file()).ready()).unwrap();
         // Statement 0 reads the schema's version, statement 1 is the intake.
         let breaking = broken(folder.file(), Fault::Inside(1, step * 96));
         match now(breaking.record(envelope(TENANT, VOICE), Disposition::Accepted, delivery())) {

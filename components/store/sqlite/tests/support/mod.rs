@@ -47,9 +47,15 @@ pub fn with_random(path: impl Into<PathBuf>, random: store_sdk::ids::Random) -> 
     SqliteStore::new(Native { keep: true, synchronous: "OFF", ..native(path) }, random)
 }
 
-/// A store on a file that breaks.
+/// A store on a file that breaks. A process that ends leaves the system running, so there is no disk to wait for.
 pub fn broken(path: impl Into<PathBuf>, fault: Fault) -> NativeStore {
-    SqliteStore::new(Native { fault: Some(fault), ..native(path) }, random)
+    SqliteStore::new(Native { fault: Some(fault), synchronous: "OFF", ..native(path) }, random)
+}
+
+/// A store on a file, without waiting for the disk.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn quick(path: impl Into<PathBuf>) -> NativeStore {
+    SqliteStore::new(Native { synchronous: "OFF", ..native(path) }, random)
 }
 
 /// A store on a file with one connection kept.
