@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     compose, engine,
     http::{
-        admission::Admission,
+        admission::{Admission, Class},
         dispatch::{Admitted, App, Untraced},
         serve::{self, StopSignal},
     },
@@ -265,6 +265,17 @@ fn may_use(component: &Component, labels: &[String], set: &str, interface: &str)
             .map_or(true, |imports| imports.iter().any(|import| import.contains(interface)))
 }
 
+/// The first of the classes of a component's routes.
+fn class_of(manifest: &Manifest, component: &Component) -> Class {
+    let its_own = |target: &Target| matches!(target, Target::Component(id) if *id == component.id);
+    let routes = manifest
+        .triggers
+        .iter()
+        .filter(|trigger| its_own(&trigger.target))
+        .filter_map(|trigger| trigger.route.as_ref());
+    routes.map(|route| Class::of(route.text())).min().unwrap_or(Class::Other)
+}
+
 /// What each component has, with templates expanded.
 fn rights(
     manifest: &Manifest,
@@ -300,6 +311,7 @@ fn rights(
             environment.push(("VENTANILLA_HOST".into(), "1".into()));
             let outbound = Outbound {
                 component: Arc::clone(&id),
+                class: class_of(manifest, component),
                 allow,
                 via: options.outbound_via.clone(),
                 limits: options.limits.outbound.clone(),

@@ -7,6 +7,7 @@ mod send;
 pub use allow::{AllowList, Allowed};
 
 use crate::{
+    http::admission::Class,
     metrics::Metrics,
     options::OutboundLimits,
     telemetry::trace::{self, Kind, Value, Wait},
@@ -18,6 +19,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 pub struct Outbound {
     /// The component's id.
     pub component: Arc<str>,
+    /// Who waits at the other end of its routes: decides who is served first where connections are short.
+    pub class: Class,
     /// Parsed `allowed_outbound_hosts`.
     pub allow: AllowList,
     /// `host:port` that gets everything, in absolute form and without TLS.

@@ -79,7 +79,7 @@ impl Opening {
             }
             refused.guest()
         })?;
-        pool::traced(None, pools.lease(address, ca, target)).await
+        pool::traced(None, pools.lease(outbound.class, address, ca, target)).await
     }
 }
 

@@ -7,6 +7,7 @@ mod address;
 mod connection;
 mod errors;
 mod guest;
+mod places;
 mod pool;
 mod session;
 mod tls;

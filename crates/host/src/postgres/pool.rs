@@ -4,19 +4,16 @@ use super::{
     address::Target,
     connection::{Connection, Rows},
     guest::bindings::spin::postgres::postgres::{Error, ParameterValue},
+    places::{Place, Places},
     tls,
 };
-use crate::{metrics::Metrics, options::PostgresLimits, telemetry::trace::Wait};
+use crate::{http::admission::Class, metrics::Metrics, options::PostgresLimits, telemetry::trace::Wait};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_rustls::rustls::ClientConfig;
 
 /// Pools kept; of more connection strings the one used longest ago is let go.
@@ -43,7 +40,7 @@ struct Pool {
     endpoint: Arc<Endpoint>,
     limits: Arc<PostgresLimits>,
     metrics: Arc<Metrics>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// The one used last is used next.
     idle: Mutex<Vec<Connection>>,
     used: Mutex<Instant>,
@@ -56,9 +53,15 @@ impl Pools {
     }
 
     /// A connection of its own for a guest. Waits for a place, no longer than the limit.
-    pub(super) async fn lease(&self, address: String, ca: Option<String>, target: Target) -> Result<Lease, Error> {
+    pub(super) async fn lease(
+        &self,
+        class: Class,
+        address: String,
+        ca: Option<String>,
+        target: Target,
+    ) -> Result<Lease, Error> {
         let pool = self.pool(address, ca, target)?;
-        let place = pool.place().await?;
+        let place = pool.place(class).await?;
         pool.lease(place).await
     }
 
@@ -79,7 +82,7 @@ impl Pools {
             endpoint: Arc::new(Endpoint { target, tls }),
             limits: Arc::clone(&self.limits),
             metrics: Arc::clone(&self.metrics),
-            places: Arc::new(Semaphore::new(self.limits.connections)),
+            places: Places::new(self.limits.connections),
             idle: Mutex::default(),
             used: Mutex::new(Instant::now()),
         });
@@ -110,14 +113,14 @@ impl Pools {
 }
 
 impl Pool {
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+    async fn place(&self, class: Class) -> Result<Place, Error> {
+        if let Some(place) = self.places.now() {
             return Ok(place);
         }
         self.metrics.postgres_waiting.fetch_add(1, Relaxed);
         let _waiting = Waiting(&self.metrics);
-        match timeout(self.limits.wait, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+        match timeout(self.limits.wait, self.places.wait(class)).await {
+            Ok(Some(place)) => Ok(place),
             _ => {
                 let text = format!(
                     "all {} connections to {} are in use and none became free within {} ms: look for slow statements, or allow more (--postgres-connections)",
@@ -136,7 +139,7 @@ impl Pool {
         format!("postgres://{}", hosts.join(","))
     }
 
-    async fn lease(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Result<Lease, Error> {
+    async fn lease(self: &Arc<Self>, place: Place) -> Result<Lease, Error> {
         loop {
             let Some(idle) = lock(&self.idle).pop() else { break };
             self.metrics.postgres_idle.fetch_sub(1, Relaxed);
@@ -154,7 +157,7 @@ impl Pool {
         Ok(self.leased(connection, place))
     }
 
-    fn leased(self: &Arc<Self>, connection: Connection, place: OwnedSemaphorePermit) -> Lease {
+    fn leased(self: &Arc<Self>, connection: Connection, place: Place) -> Lease {
         self.metrics.postgres_in_use.fetch_add(1, Relaxed);
         Lease { held: Some((connection, place)), pool: Arc::clone(self), runtime: Handle::current() }
     }
@@ -188,7 +191,7 @@ impl Drop for Waiting<'_> {
 
 /// A connection while a guest has it. Dropping it, however that comes about, has it cleaned before anybody else gets it.
 pub(super) struct Lease {
-    held: Option<(Connection, OwnedSemaphorePermit)>,
+    held: Option<(Connection, Place)>,
     pool: Arc<Pool>,
     runtime: Handle,
 }

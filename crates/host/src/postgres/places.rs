@@ -1,0 +1,188 @@
+//! Places for connections: a caller's request is served before a message's, and nobody waits for ever.
+
+use crate::http::admission::Class;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::oneshot;
+
+/// So often the one who has waited longest is served, whoever it is: callers alone could take all there is.
+const TURN_OF_THE_OLDEST: u64 = 4;
+
+/// So many places, and who waits for one.
+pub(super) struct Places(Mutex<State>);
+
+struct State {
+    free: usize,
+    /// By class, then by arrival.
+    waiting: BTreeMap<(Class, u64), oneshot::Sender<Place>>,
+    arrivals: u64,
+    given: u64,
+}
+
+/// A place, given to the next one when it is dropped.
+pub(super) struct Place(Option<Arc<Places>>);
+
+impl Places {
+    pub(super) fn new(free: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { free, waiting: BTreeMap::new(), arrivals: 0, given: 0 })))
+    }
+
+    /// A place if one is free. What waits has been given what came free before.
+    pub(super) fn now(self: &Arc<Self>) -> Option<Place> {
+        let mut state = self.lock();
+        state.free = state.free.checked_sub(1)?;
+        Some(Place(Some(Arc::clone(self))))
+    }
+
+    /// A place, as soon as it is this one's turn. Whoever stops waiting leaves the queue.
+    pub(super) async fn wait(self: &Arc<Self>, class: Class) -> Option<Place> {
+        let (turn, place) = {
+            let mut state = self.lock();
+            if let Some(free) = state.free.checked_sub(1) {
+                state.free = free;
+                return Some(Place(Some(Arc::clone(self))));
+            }
+            let (send, receive) = oneshot::channel();
+            state.arrivals += 1;
+            let turn = (class, state.arrivals);
+            state.waiting.insert(turn, send);
+            (turn, receive)
+        };
+        let _turn = Turn { places: self, turn };
+        place.await.ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(self: &Arc<Self>) {
+        let mut state = self.lock();
+        while let Some(next) = state.next() {
+            let Err(mut unwanted) = next.send(Place(Some(Arc::clone(self)))) else { return };
+            // Whoever waited went away at this moment. The lock is held: nothing may be dropped that takes it again.
+            unwanted.0 = None;
+        }
+        state.free += 1;
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+        self.given += 1;
+        let turn = if self.given.is_multiple_of(TURN_OF_THE_OLDEST) {
+            self.waiting.keys().min_by_key(|(_, arrival)| *arrival).copied()
+        } else {
+            self.waiting.keys().next().copied()
+        };
+        self.waiting.remove(&turn?)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(places) = self.0.take() {
+            places.give();
+        }
+    }
+}
+
+/// A turn in the queue.
+struct Turn<'a> {
+    places: &'a Places,
+    turn: (Class, u64),
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Dropped before the receiver: a place that is sent at this very moment comes back by itself.
+        let waiting = self.places.lock().waiting.remove(&self.turn);
+        drop(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::{sync::mpsc, time::timeout};
+
+    async fn queue(places: &Arc<Places>, who: &[(Class, &'static str)]) -> mpsc::UnboundedReceiver<&'static str> {
+        let (served, order) = mpsc::unbounded_channel();
+        for (number, (class, name)) in who.iter().copied().enumerate() {
+            let (places, served) = (Arc::clone(places), served.clone());
+            let waiting = Arc::clone(&places);
+            tokio::spawn(async move {
+                let place = places.wait(class).await;
+                served.send(name).unwrap();
+                drop(place);
+            });
+            while waiting.lock().waiting.len() <= number {
+                tokio::task::yield_now().await;
+            }
+        }
+        order
+    }
+
+    async fn served(mut order: mpsc::UnboundedReceiver<&'static str>) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        while let Some(name) = order.recv().await {
+            all.push(name);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn callers_come_first_and_the_one_who_waited_longest_every_fourth_time() {
+        let places = Places::new(1);
+        let held = places.now().unwrap();
+        assert!(places.now().is_none());
+        let mut who = vec![(Class::Other, "mail"), (Class::Message, "chat")];
+        who.extend(["v1", "v2", "v3", "v4", "v5"].map(|name| (Class::Voice, name)));
+        let order = queue(&places, &who).await;
+        drop(held);
+        assert_eq!(served(order).await, ["v1", "v2", "v3", "mail", "v4", "v5", "chat"]);
+        assert_eq!(places.lock().free, 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_leaves_no_place_behind() {
+        let places = Places::new(1);
+        let held = places.now().unwrap();
+        for _ in 0..3 {
+            assert!(timeout(Duration::from_millis(1), places.wait(Class::Voice)).await.is_err());
+        }
+        assert!(places.lock().waiting.is_empty());
+        // Given, and not taken any more: the future is dropped between the two.
+        let mut late = Box::pin(places.wait(Class::Voice));
+        assert!(timeout(Duration::from_millis(1), &mut late).await.is_err());
+        drop(held);
+        assert_eq!(places.lock().free, 0, "it is on its way");
+        drop(late);
+        assert_eq!(places.lock().free, 1);
+        assert!(places.wait(Class::Other).await.is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn never_more_than_there_are_and_none_is_lost() {
+        let places = Places::new(3);
+        let mut all = Vec::new();
+        for number in 0..400_u64 {
+            let places = Arc::clone(&places);
+            all.push(tokio::spawn(async move {
+                let class = [Class::Voice, Class::Message, Class::Other][number as usize % 3];
+                let patience = Duration::from_micros(number % 7 * 300);
+                if let Ok(Some(_place)) = timeout(patience, places.wait(class)).await {
+                    tokio::time::sleep(Duration::from_micros(number % 5 * 100)).await;
+                }
+            }));
+        }
+        for one in all {
+            one.await.unwrap();
+        }
+        let state = places.lock();
+        assert_eq!((state.free, state.waiting.len()), (3, 0));
+    }
+}
