@@ -10,7 +10,7 @@
 use store_sdk::database::{Database, DatabaseError, Row, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 8] = [
+pub const MIGRATIONS: [(&str, &str); 9] = [
     ("0001_tables", include_str!("../migrations/0001_tables.sql")),
     ("0002_intake", include_str!("../migrations/0002_intake.sql")),
     ("0003_desk", include_str!("../migrations/0003_desk.sql")),
@@ -19,6 +19,7 @@ pub const MIGRATIONS: [(&str, &str); 8] = [
     ("0006_ledger", include_str!("../migrations/0006_ledger.sql")),
     ("0007_waiting", include_str!("../migrations/0007_waiting.sql")),
     ("0008_privacy", include_str!("../migrations/0008_privacy.sql")),
+    ("0009_flat", include_str!("../migrations/0009_flat.sql")),
 ];
 
 /// Tries of one statement while it would have to wait, two seconds each.

@@ -3,13 +3,16 @@
 
 mod support;
 
-use channel_sdk::types::{Event, Kind};
-use store_postgres::database::{Database as _, Value};
+use std::collections::BTreeMap;
+
+use channel_sdk::types::{Event, Kind, Lookup, TenantProfile};
+use store_postgres::database::{Connect as _, Database as _, Value};
 use store_sdk::Store;
 use store_sdk::log::Disposition;
-use support::{Kept, empty, now, rows};
+use store_sdk::outbox::Settlement;
+use support::{Base, Kept, Native, NativeStore, empty, now, rows};
 use testkit::store_suite::World;
-use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, call, envelope, handle, mail};
+use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, call, chat, envelope, handle, mail, record, reference};
 
 /// Stored between the two measurements, of each of two kinds.
 const EVENTS: usize = 3_000;
@@ -123,5 +126,143 @@ fn what_an_intake_and_a_look_cost_stays_flat_as_the_store_grows() {
         #[expect(clippy::cast_precision_loss, reason = "pages are few")]
         let ratio = *after as f64 / (*before).max(8) as f64;
         assert!(ratio < TOLERANCE, "{name} cost {before} pages with few events stored and {after} with many");
+    }
+}
+
+// ---------------------------------------------------------------- before the first ANALYZE
+
+const CHAT: &str = "messaging/example";
+
+/// Pages looked at so far, of every table and index.
+fn looked_at(watch: &Kept) -> BTreeMap<String, i64> {
+    let sql = "SELECT relname::text, heap_blks_read + heap_blks_hit FROM pg_statio_user_tables \
+               UNION ALL SELECT indexrelname::text, idx_blks_read + idx_blks_hit FROM pg_statio_user_indexes";
+    let all = rows(watch, sql).unwrap();
+    all.iter().map(|row| (row.text(0).unwrap().to_owned(), row.integer(1).unwrap())).collect()
+}
+
+/// Sends what waits.
+fn deliver(store: &NativeStore, connector: &str) {
+    for item in now(store.claim(connector.into(), T0 + 1, T0 + 2, 100)).unwrap() {
+        let sent = Settlement::Sent(Some(format!("sent {}", item.id)));
+        now(store.settle(item.id, T0 + 3, sent)).unwrap();
+    }
+}
+
+/// What each of a storm's and a courier's calls of the store looks at, by name, on one connection: `native` has a single one.
+fn calls(base: &Base, native: &Native, first: usize) -> BTreeMap<String, i64> {
+    let (store, watch) = (native.store(), base.connect("postgres"));
+    let mut all = BTreeMap::new();
+    let mut count = |name: &str, work: &mut dyn FnMut(&NativeStore, usize)| {
+        let mut least: BTreeMap<String, i64> = BTreeMap::new();
+        for turn in 0..4 {
+            let flush = || {
+                let one = now(native.open()).unwrap();
+                now(one.execute("SELECT pg_stat_force_next_flush()", Vec::new())).unwrap();
+            };
+            flush();
+            let before = looked_at(&watch);
+            work(&store, first + turn);
+            flush();
+            for (table, pages) in looked_at(&watch) {
+                let pages = pages - before.get(&table).copied().unwrap_or(0);
+                let kept = least.entry(table).or_insert(pages);
+                *kept = pages.min(*kept);
+            }
+        }
+        all.extend(least.into_iter().map(|(table, pages)| (format!("{name}: {table}"), pages)));
+    };
+    count("a call", &mut |store, n| drop(record(store, VOICE, started(n))));
+    count("a choice in it", &mut |store, n| {
+        drop(record(store, VOICE, call(Kind::CallInput, &format!("d{n}"), &format!("CA{n}"))));
+    });
+    count("a call nobody took", &mut |store, n| {
+        drop(record(store, VOICE, call(Kind::CallEnded, &format!("e{n}"), &format!("CA{n}"))));
+    });
+    count("a message of a new sender", &mut |store, n| drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}")))));
+    count("a further message", &mut |store, n| drop(record(store, CHAT, chat(&format!("o{n}"), &format!("c{n}")))));
+    count("a message that came before", &mut |store, n| drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}")))));
+    count("a mail that answers", &mut |store, n| drop(record(store, MAIL, letter(n, 3))));
+    count("a single-use value", &mut |store, n| {
+        let one = store_sdk::log::Envelope { nonce: Some(format!("n{n}")), ..envelope(TENANT, CHAT) };
+        now(store.record(one, Disposition::Accepted, vec![chat(&format!("u{n}"), &format!("c{n}"))])).unwrap();
+    });
+    count("a profile", &mut |store, _| drop(now(store.profile(TENANT.into())).unwrap()));
+    count("a public report", &mut |store, _| {
+        let everybody = Lookup {
+            references: vec!["0000000000".into()],
+            service_codes: Vec::new(),
+            statuses: Vec::new(),
+            opened_from: None,
+            opened_until: None,
+            updated_from: None,
+            updated_until: None,
+            limit: 10,
+        };
+        drop(now(store.public_cases(TENANT.into(), everybody)).unwrap());
+    });
+    count("a reply, claimed and sent", &mut |store, n| {
+        let case = reference(&record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}"))));
+        now(store.reply(TENANT.into(), case, "hello".into(), "ana".into(), T0)).unwrap();
+        deliver(store, CHAT);
+    });
+    count("what waits to be sent", &mut |store, _| drop(now(store.queues()).unwrap()));
+    count("sealing what came", &mut |store, _| while now(store.seal(T0, 100)).unwrap().more {});
+    count("nothing to seal", &mut |store, _| assert!(!now(store.seal(T0, 100)).unwrap().more));
+    all
+}
+
+/// A storm that begins on an empty database is over before autovacuum has looked at it once. Plans are those made when the tables were empty, of
+/// connections that stay, and those that PostgreSQL makes without statistics when they are large.
+#[test]
+fn before_the_first_analyze_no_call_of_a_storm_looks_through_what_is_stored() {
+    let base = empty();
+    let store = base.open();
+    now(store.put_profile(TenantProfile { acknowledge: true, ..profile() })).unwrap();
+    let (early, middle, late) = (base.native.clone(), base.connections(), base.connections());
+    drop(calls(&base, &early, 900_000));
+    let few = calls(&base, &early, 910_000);
+    for first in (0..EVENTS).step_by(50) {
+        let numbers = first..first + 50;
+        let settled = numbers.clone().map(|n| chat(&format!("s{n}"), &format!("c{n}"))).collect();
+        let letters = numbers.clone().map(|number| letter(number, number)).collect();
+        for (connector, events) in [(VOICE, numbers.map(started).collect()), (CHAT, settled), (MAIL, letters)] {
+            now(store.record(envelope(TENANT, connector), Disposition::Accepted, events)).unwrap();
+        }
+        deliver(&store, CHAT);
+        deliver(&store, MAIL);
+        if first == 500 {
+            drop(calls(&base, &middle, 920_000));
+        }
+    }
+    while now(store.seal(T0, 1000)).unwrap().more {}
+    for (whose, native) in [("its first", &early), ("an early", &middle), ("a new", &late)] {
+        let place = 930_000 + whose.len() * 10_000;
+        drop(calls(&base, native, place));
+        let mut faults = Vec::new();
+        for (what, pages) in calls(&base, native, place + 1000) {
+            let before = few.get(&what).copied().unwrap_or(0);
+            // The trees are up to two pages higher, and each is looked into a few times.
+            if pages > before * 3 + 3 {
+                faults.push(format!("{what}: {before} pages with few events stored, {pages} with many"));
+            }
+        }
+        assert!(faults.is_empty(), "on {whose} connection:\n{}", faults.join("\n"));
+    }
+}
+
+fn profile() -> TenantProfile {
+    TenantProfile {
+        tenant: TENANT.into(),
+        name: "Madrid".into(),
+        languages: vec!["es".into()],
+        greeting: Vec::new(),
+        announcement: Vec::new(),
+        departments: Vec::new(),
+        services: Vec::new(),
+        time_zone: "UTC0".into(),
+        opening_hours: Vec::new(),
+        links: Vec::new(),
+        acknowledge: false,
     }
 }

@@ -7,7 +7,7 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 10] = [
+pub const MIGRATIONS: [(&str, &str); 11] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
@@ -18,6 +18,7 @@ pub const MIGRATIONS: [(&str, &str); 10] = [
     ("0008_ledger", include_str!("../migrations/0008_ledger.sql")),
     ("0009_waiting", include_str!("../migrations/0009_waiting.sql")),
     ("0010_privacy", include_str!("../migrations/0010_privacy.sql")),
+    ("0011_flat", include_str!("../migrations/0011_flat.sql")),
 ];
 
 /// Tries of one statement while others migrate: each waits for the host's busy timeout (5 s on Spin) first.

@@ -203,6 +203,11 @@ impl World for Base {
 }
 
 impl Base {
+    /// Connections of their own, as another process has them.
+    pub fn connections(&self) -> Native {
+        Native::to(server::address(&self.name, ROLE))
+    }
+
     /// A connection of a role.
     pub fn connect(&self, role: &str) -> Kept {
         connect(&server::address(&self.name, role))

@@ -1,0 +1,1 @@
+-- Nothing: what PostgreSQL's 0009_flat mends is so here. Sealing reads what is behind the newest seal of all, and statements name the index they go by.
