@@ -256,19 +256,21 @@ pub(crate) fn fairness(all: &[Fairness]) -> Result<String> {
     let mut page = String::from(
         "## Tenants\n\nTwo tenants with 20 calls a second each; then one of them sends fifty times as many. The other one's answers, \
          by what limits the loud one:\n\n\
-         | limit | calm p50 ms | calm p99 ms | flood p50 ms | flood p99 ms | p99, flood of calm | not accepted | of the loud one: accepted/s |\n\
-         |---|---|---|---|---|---|---|---|\n",
+         | limit | calm p50 ms | calm p99 ms | flood p50 ms | flood p99 ms | p99, flood of calm | of single rounds | not accepted | of the loud one: accepted/s |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for one in all {
         writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {:.2} | {} | {:.0} |",
+            "| {} | {} | {} | {} | {} | {:.2} | {:.2} to {:.2} | {} | {:.0} |",
             one.limit,
             millis(one.calm.percentile(50.0)),
             millis(one.calm.percentile(99.0)),
             millis(one.flood.percentile(50.0)),
             millis(one.flood.percentile(99.0)),
             one.ratio,
+            one.rounds.0,
+            one.rounds.1,
             one.calm.failures + one.flood.failures,
             one.loud,
         )?;

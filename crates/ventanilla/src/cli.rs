@@ -176,7 +176,8 @@ pub(crate) struct UpOptions {
     /// Connections to PostgreSQL at most (see max_connections of the server).
     #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) postgres_connections: u16,
-    /// Requests a second that one tenant may send by one connector; beyond it 429 [default: no limit but a fair share].
+    /// Requests a second that one tenant may send by one connector; beyond it 429. A quarter of them may come at once. Five times
+    /// what it usually sends is a start [default: no limit but a fair share].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tenant_rate: Option<u32>,
     /// File of SPIN_VARIABLE_NAME=value lines [default: .env if it exists].

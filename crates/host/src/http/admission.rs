@@ -248,16 +248,18 @@ impl State {
         }
     }
 
-    /// Takes one of the tenant's tokens: so many come back every second, and no more than a second's are kept.
+    /// Takes one of the tenant's tokens: so many come back every second, and no more than a quarter of a second's (or ten) are kept:
+    /// a whole second's, let in at once, others would feel.
     fn token(&mut self, key: &Key, limits: &Limits) -> bool {
         let Some(rate) = limits.tenant_rate.map(f64::from) else { return true };
+        let most = (rate / 4.0).max(rate.min(10.0));
         let now = Instant::now();
         if self.rates.len() >= MOST_TENANTS {
             // A bucket that is full again says the same as none.
             self.rates.retain(|_, bucket| now.duration_since(bucket.at) < Duration::from_secs(1));
         }
-        let bucket = self.rates.entry(key.clone()).or_insert(Bucket { tokens: rate, at: now });
-        bucket.tokens = (bucket.tokens + now.duration_since(bucket.at).as_secs_f64() * rate).min(rate);
+        let bucket = self.rates.entry(key.clone()).or_insert(Bucket { tokens: most, at: now });
+        bucket.tokens = (bucket.tokens + now.duration_since(bucket.at).as_secs_f64() * rate).min(most);
         bucket.at = now;
         let enough = bucket.tokens >= 1.0;
         if enough {

@@ -148,14 +148,15 @@ async fn who_waits_too_long_is_turned_away_and_leaves_the_queue() {
 
 #[tokio::test]
 async fn a_rate_is_one_tenant_s_and_comes_back() {
-    let door = door(10, |limits| limits.tenant_rate = Some(20));
+    let door = door(10, |limits| limits.tenant_rate = Some(80));
     let mut taken = 0;
     while door.enter(Class::Voice, 0, "a").await.is_ok() {
         taken += 1;
     }
-    assert!((20..40).contains(&taken), "{taken}");
+    // A quarter of a second's, not a whole second's: others would feel that.
+    assert!((20..60).contains(&taken), "{taken}");
     assert!(door.enter(Class::Voice, 0, "b").await.is_ok());
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     assert!(door.enter(Class::Voice, 0, "a").await.is_ok());
 }
 
