@@ -20,7 +20,8 @@ use std::borrow::Cow;
 
 use crate::ids::{self, Random};
 use crate::log::{Disposition, Envelope};
-use crate::text::{escape, haystack, hex};
+use crate::text::{escape, hex};
+use crate::words;
 
 /// One intake.
 #[derive(Debug, Clone)]
@@ -309,7 +310,7 @@ fn stored(event: &Event) -> Value {
 fn search(event: &Event) -> String {
     let handles = sender(event).into_iter().chain(&event.claimed).map(|handle| handle.value.as_str());
     let texts = [&event.subject, &event.sender_name, &event.text].into_iter().flatten().map(String::as_str);
-    haystack(handles.chain(texts))
+    words::kept(handles.chain(texts))
 }
 
 /// Whom a task concerns. A number given to be called back at is preferred to the one the call came from.

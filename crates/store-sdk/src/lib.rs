@@ -16,6 +16,7 @@ pub mod rows;
 pub mod sealing;
 mod store;
 pub mod text;
+pub mod words;
 
 #[doc(hidden)]
 pub use bindings::__export_store;

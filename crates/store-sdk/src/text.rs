@@ -97,42 +97,6 @@ fn stand_in_for<'a>(text: &'a str, nul: &str) -> Cow<'a, str> {
     Cow::Owned(out)
 }
 
-/// Characters of an event that [`haystack`] keeps: a search finds words of the first ones only.
-pub const SEARCHED: usize = 16_384;
-
-/// What a search looks into: the parts in lower case, one per line, bounded.
-pub fn haystack<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut out = String::new();
-    let mut room = SEARCHED;
-    for part in parts {
-        for character in part.chars().flat_map(char::to_lowercase).take(room) {
-            out.push(if character == '\0' { ' ' } else { character });
-            room -= 1;
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// The words of a search as patterns of `LIKE … ESCAPE '\'`, at most eight.
-pub fn patterns(query: &str) -> Vec<String> {
-    query
-        .split_whitespace()
-        .take(8)
-        .map(|word| {
-            let mut pattern = String::from("%");
-            for character in word.chars().flat_map(char::to_lowercase).filter(|character| *character != '\0') {
-                if matches!(character, '%' | '_' | '\\') {
-                    pattern.push('\\');
-                }
-                pattern.push(character);
-            }
-            pattern.push('%');
-            pattern
-        })
-        .collect()
-}
-
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -176,18 +140,6 @@ mod tests {
             assert_eq!(stored_json(&kept), json);
         }
         assert_ne!(storable("\0"), storable("\u{fdd0}0"));
-    }
-
-    #[test]
-    fn wildcards_of_a_query_are_taken_literally() {
-        assert_eq!(patterns("100% Ñu_"), ["%100\\%%", "%ñu\\_%"]);
-        assert!(patterns("  ").is_empty());
-    }
-
-    #[test]
-    fn a_haystack_is_bounded() {
-        assert!(haystack(["É\0", &"x".repeat(100_000)]).chars().count() <= SEARCHED + 2);
-        assert!(haystack(["É\0a"]).starts_with("é a"));
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub(crate) fn list(client: &Client, options: &CasesOptions) -> Result<()> {
     let mut table = Table::new(COLUMNS);
     let mut shown: BTreeMap<String, String> = BTreeMap::new();
     loop {
-        let page = client.get("cases", &query)?;
-        let cases = items(&page, "/cases");
+        let cases = match options.follow {
+            true => items(&client.get("cases", &query)?, "/cases").to_vec(),
+            false => newest(client, &query, options.limit)?,
+        };
         let mut fresh: Vec<&Value> = cases
             .iter()
             .filter(|case| {
@@ -57,6 +59,21 @@ pub(crate) fn list(client: &Client, options: &CasesOptions) -> Result<()> {
         }
         std::thread::sleep(EVERY);
     }
+}
+
+/// The newest cases. A page of a search may have fewer than were asked for, or none, and still not be the last.
+fn newest(client: &Client, query: &[(&str, &str)], limit: u32) -> Result<Vec<Value>> {
+    let wanted = usize::try_from(limit)?;
+    let mut page = client.get("cases", query)?;
+    let mut cases = items(&page, "/cases").to_vec();
+    while let Some(next) = page.get("next").and_then(Value::as_str).filter(|_| cases.len() < wanted) {
+        let rest = (wanted - cases.len()).to_string();
+        let mut query: Vec<_> = query.iter().copied().filter(|(name, _)| *name != "limit").collect();
+        query.extend([("limit", rest.as_str()), ("after", next)]);
+        page = client.get("cases", &query)?;
+        cases.extend_from_slice(items(&page, "/cases"));
+    }
+    Ok(cases)
 }
 
 fn row(table: &mut Table, case: &Value) -> String {

@@ -1,14 +1,14 @@
 //! Cases and contacts, as staff work with them.
 
+use channel_sdk::json as names;
 use channel_sdk::types::Instant;
-use channel_sdk::{json as names, reference};
-use serde_json::{Value as Json, json};
-use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
-use store_sdk::database::{Connect, Row, Value};
-use store_sdk::log::{Page, StoreError};
-use store_sdk::provider::{author, bare, cursor, cut, limit, row_error, unknown_case};
+use serde_json::Value as Json;
+use store_sdk::cases::{CaseDetail, CaseSummary, Contact, Note, Update};
+use store_sdk::database::{Connect, Value};
+use store_sdk::log::StoreError;
+use store_sdk::provider::{author, bare, row_error, unknown_case};
 use store_sdk::rows;
-use store_sdk::text::{escape, patterns, storable_json};
+use store_sdk::text::escape;
 
 use crate::PostgresStore;
 use crate::store::{given, json as document, maybe};
@@ -17,38 +17,7 @@ fn escaped(text: Option<&str>) -> Value {
     maybe(text.map(escape).as_deref())
 }
 
-/// Words as `search_1` wants them. Digits of a reference are typed with or without their separators.
-fn words(query: &str) -> Vec<Json> {
-    let word = |pattern: String| {
-        let digits: String = pattern.chars().filter(char::is_ascii_digit).collect();
-        let other = pattern.chars().any(|c| !c.is_ascii_digit() && c != '-' && c != '%');
-        let digits = if digits.is_empty() || other { Json::Null } else { format!("%{digits}%").into() };
-        json!({"pattern": pattern, "digits": digits})
-    };
-    patterns(query).into_iter().map(word).collect()
-}
-
 impl<C: Connect> PostgresStore<C> {
-    pub(crate) async fn find(&self, tenant: String, query: Query, page: Page) -> Result<CasePage, StoreError> {
-        let (before, limit) = (cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
-        let q = query.q.as_deref().unwrap_or_default();
-        let reference = reference::parse(q).ok();
-        let words = if reference.is_some() { Vec::new() } else { words(q) };
-        let parameters = vec![
-            given(&tenant),
-            before.into(),
-            (limit + 1).into(),
-            query.status.map(names::case_status_name).into(),
-            maybe(query.channel.as_deref()),
-            reference.into(),
-            Value::Text(storable_json(&Json::from(words).to_string()).into_owned()),
-        ];
-        let mut rows = self.read_rows("search_1", parameters).await?;
-        let next = cut(&mut rows, limit, |row| row.integer(0));
-        let case = |row: &Row| rows::summary(&document(row, 1)?).map_err(row_error);
-        Ok(CasePage { cases: rows.iter().map(case).collect::<Result<_, _>>()?, next })
-    }
-
     pub(crate) async fn read(&self, tenant: String, reference: String) -> Result<Option<CaseDetail>, StoreError> {
         let rows = self.read_rows("case_1", vec![given(&tenant), bare(&reference)?.into()]).await?;
         rows.first().map(|row| rows::detail(&document(row, 0)?).map_err(row_error)).transpose()

@@ -18,6 +18,7 @@ mod outbox;
 mod privacy;
 mod public;
 mod store;
+mod words;
 
 pub use store::PostgresStore;
 pub use store_sdk::database;

@@ -10,7 +10,7 @@
 use store_sdk::database::{Database, DatabaseError, Row, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 9] = [
+pub const MIGRATIONS: [(&str, &str); 10] = [
     ("0001_tables", include_str!("../migrations/0001_tables.sql")),
     ("0002_intake", include_str!("../migrations/0002_intake.sql")),
     ("0003_desk", include_str!("../migrations/0003_desk.sql")),
@@ -20,6 +20,7 @@ pub const MIGRATIONS: [(&str, &str); 9] = [
     ("0007_waiting", include_str!("../migrations/0007_waiting.sql")),
     ("0008_privacy", include_str!("../migrations/0008_privacy.sql")),
     ("0009_flat", include_str!("../migrations/0009_flat.sql")),
+    ("0010_words", include_str!("../migrations/0010_words.sql")),
 ];
 
 /// Tries of one statement while it would have to wait, two seconds each.
@@ -77,6 +78,9 @@ async fn migrate<D: Database>(database: &D) -> Result<Migrated, DatabaseError> {
         for statement in statements(text) {
             patiently(database, &statement, &[]).await?;
         }
+        if name == "0010_words" {
+            crate::words::renew(database).await?;
+        }
         let kept = "INSERT INTO ventanilla.migrations (version, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         patiently(database, kept, &[number.into(), name.into()]).await?;
         done.push(name);
@@ -100,7 +104,7 @@ pub async fn version<D: Database>(database: &D) -> Result<i64, DatabaseError> {
 
 /// Tries again while others are in the way: lock timeout, deadlock, and catalogue rows changed at the same moment (XX000 `tuple
 /// concurrently updated`).
-async fn patiently<D: Database>(
+pub(crate) async fn patiently<D: Database>(
     database: &D,
     statement: &str,
     parameters: &[Value],

@@ -33,6 +33,12 @@ fn letter(number: usize, answers: usize) -> Event {
     mail(&id(number), &format!("p{}@example.org", answers % 10), &[&id(answers)])
 }
 
+/// A search for cases with a word, or with a reference between two bounds.
+fn looking_for(word: &str, reference: &str) -> String {
+    let words = format!(r#"[{{"stems": [["{word}", "{word}~", " {word}"]], "reference": {reference}}}]"#);
+    format!("SELECT * FROM ventanilla.search_2('madrid', 9999999, 11, NULL, NULL, NULL, '{words}', 5000)")
+}
+
 /// Pages a statement looks at, after it has been planned.
 fn pages(on: &Kept, sql: &str, parameters: impl Fn() -> Vec<Value>) -> i64 {
     let sql = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT TEXT) {sql}");
@@ -49,11 +55,12 @@ fn pages(on: &Kept, sql: &str, parameters: impl Fn() -> Vec<Value>) -> i64 {
 }
 
 fn costs(on: &Kept, number: usize) -> Vec<(&'static str, i64)> {
-    let reference = rows(on, "SELECT c.document::jsonb ->> 'reference' FROM ventanilla.search_1('madrid', 9999999, 1, NULL, NULL, NULL, '[]') c")
+    let reference = rows(on, "SELECT c.document::jsonb ->> 'reference' FROM ventanilla.search_2('madrid', 9999999, 1, NULL, NULL, NULL, NULL, 5000) c")
         .unwrap()[0]
         .text(0)
         .unwrap()
         .to_owned();
+    let digits: String = reference.chars().filter(char::is_ascii_digit).take(8).collect();
     let take = |name, connector: &str, event: &dyn Fn(usize) -> Event| {
         let one = |number| {
             let events = [event(number)];
@@ -77,8 +84,11 @@ fn costs(on: &Kept, number: usize) -> Vec<(&'static str, i64)> {
         take("a mail", MAIL, &|n| letter(n, 3)),
         read(
             "the first page of cases",
-            "SELECT * FROM ventanilla.search_1('madrid', 9999999, 1, NULL, NULL, NULL, '[]')",
+            "SELECT * FROM ventanilla.search_2('madrid', 9999999, 1, NULL, NULL, NULL, NULL, 5000)",
         ),
+        read("a word that is nowhere", &looking_for("crocodile", "null")),
+        read("a number", &looking_for("~999999996", r#"["69999999", "69999999~"]"#)),
+        read("the beginning of a reference", &looking_for(&digits, &format!(r#"["{digits}", "{digits}x"]"#))),
         read("the first page of events", "SELECT * FROM ventanilla.events_1('madrid', 0, 2, NULL)"),
         read("what to look at", "SELECT * FROM ventanilla.envelopes_1('madrid', 9999999, 1, 'quarantined')"),
         read("a case", &format!("SELECT * FROM ventanilla.case_1('madrid', '{reference}')")),
@@ -127,6 +137,11 @@ fn what_an_intake_and_a_look_cost_stays_flat_as_the_store_grows() {
         let ratio = *after as f64 / (*before).max(8) as f64;
         assert!(ratio < TOLERANCE, "{name} cost {before} pages with few events stored and {after} with many");
     }
+}
+
+#[test]
+fn a_word_that_is_everywhere_is_found_page_by_page() {
+    testkit::store_suite::a_word_that_is_everywhere_is_found_page_by_page(&empty());
 }
 
 // ---------------------------------------------------------------- before the first ANALYZE

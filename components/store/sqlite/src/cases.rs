@@ -2,15 +2,15 @@
 
 use channel_sdk::types::Instant;
 use channel_sdk::{json, reference};
-use store_sdk::cases::{CaseDetail, CasePage, CaseSummary, Contact, Note, Query, Update};
-use store_sdk::log::{Page, StoreError};
+use store_sdk::cases::{CaseDetail, CaseSummary, Contact, Note, Update};
+use store_sdk::log::StoreError;
 use store_sdk::rows;
-use store_sdk::text::{escape, patterns};
+use store_sdk::text::escape;
 
 use crate::SqliteStore;
 use crate::database::{Connect, Row, Value};
 use crate::errors::row_error;
-use crate::store::{self, cut, limit};
+use crate::store;
 
 const DETAIL: &str = "\
 SELECT json_object('summary', json(c.summary),
@@ -61,44 +61,6 @@ fn author(name: &str) -> Result<Value, StoreError> {
 }
 
 impl<C: Connect> SqliteStore<C> {
-    pub(crate) async fn find(&self, tenant: String, query: Query, page: Page) -> Result<CasePage, StoreError> {
-        let (before, limit) = (store::cursor(&page)?.unwrap_or(i64::MAX), limit(&page)?);
-        let mut sql = String::from("SELECT c.id, c.summary FROM case_rows_2 c WHERE c.tenant = ?1 AND c.id < ?2");
-        let mut parameters: Vec<Value> = vec![tenant.into(), before.into(), (limit + 1).into()];
-        let mut bind = |value: Value| {
-            parameters.push(value);
-            parameters.len()
-        };
-        if let Some(status) = query.status {
-            sql.push_str(&format!(" AND c.status = ?{}", bind(json::case_status_name(status).into())));
-        }
-        if let Some(channel) = query.channel {
-            sql.push_str(&format!(" AND c.channel = ?{}", bind(channel.into())));
-        }
-        let words = query.q.as_deref().unwrap_or_default();
-        if let Ok(bare) = reference::parse(words) {
-            sql.push_str(&format!(" AND c.reference = ?{}", bind(bare.into())));
-        } else {
-            for pattern in patterns(words) {
-                // Digits of a reference are typed with or without their separators.
-                let digits: String = pattern.chars().filter(char::is_ascii_digit).collect();
-                let other = pattern.chars().any(|c| !c.is_ascii_digit() && c != '-' && c != '%');
-                let digits = if digits.is_empty() || other { Value::Null } else { format!("%{digits}%").into() };
-                sql.push_str(&format!(
-                    " AND (c.reference LIKE ?{} OR EXISTS (SELECT 1 FROM events v WHERE v.tenant = c.tenant \
-                     AND v.case_id = c.id AND v.search LIKE ?{} ESCAPE '\\'))",
-                    bind(digits),
-                    bind(pattern.into()),
-                ));
-            }
-        }
-        sql.push_str(" ORDER BY c.id DESC LIMIT ?3");
-        let mut rows = self.rows(&sql, parameters).await?;
-        let next = cut(&mut rows, limit, 0);
-        let case = |row: &Row| rows::summary(&store::json(row, 1)?).map_err(row_error);
-        Ok(CasePage { cases: rows.iter().map(case).collect::<Result<_, _>>()?, next })
-    }
-
     pub(crate) async fn read(&self, tenant: String, reference: String) -> Result<Option<CaseDetail>, StoreError> {
         let rows = self.rows(DETAIL, vec![tenant.into(), bare(&reference)?.into()]).await?;
         rows.first().map(|row| rows::detail(&store::json(row, 0)?).map_err(row_error)).transpose()

@@ -17,6 +17,7 @@ mod outbox;
 mod privacy;
 mod public;
 mod store;
+mod words;
 
 pub use store::SqliteStore;
 

@@ -7,7 +7,7 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 11] = [
+pub const MIGRATIONS: [(&str, &str); 12] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
@@ -19,6 +19,7 @@ pub const MIGRATIONS: [(&str, &str); 11] = [
     ("0009_waiting", include_str!("../migrations/0009_waiting.sql")),
     ("0010_privacy", include_str!("../migrations/0010_privacy.sql")),
     ("0011_flat", include_str!("../migrations/0011_flat.sql")),
+    ("0012_words", include_str!("../migrations/0012_words.sql")),
 ];
 
 /// Tries of one statement while others migrate: each waits for the host's busy timeout (5 s on Spin) first.
@@ -62,6 +63,9 @@ pub async fn run<D: Database>(database: &D) -> Result<(), DatabaseError> {
         for statement in statements(text) {
             patiently(database, &statement, &[]).await?;
         }
+        if name == "0012_words" {
+            crate::words::renew(database).await?;
+        }
         let done = "INSERT INTO migrations (version, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
         patiently(database, done, &[number.into(), name.into()]).await?;
     }
@@ -87,7 +91,7 @@ async fn write_ahead<D: Database>(database: &D) -> Result<(), DatabaseError> {
 }
 
 /// Tries again while the database is locked.
-async fn patiently<D: Database>(
+pub(crate) async fn patiently<D: Database>(
     database: &D,
     statement: &str,
     parameters: &[Value],

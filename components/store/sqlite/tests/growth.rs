@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use channel_sdk::types::{Event, Kind, Lookup};
 use store_sdk::Store;
+use store_sdk::cases::CaseSummary;
 use store_sdk::feed::{Outlook, Settlement, Start};
 use store_sdk::log::{Disposition, Page};
 use support::{Folder, NativeStore, counted, now};
-use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, anything, call, envelope, handle, mail};
+use testkit::store_suite::World;
+use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, anything, by, call, envelope, handle, mail};
 
 /// Stored between the two measurements.
 const EVENTS: usize = 3_000;
@@ -54,6 +56,10 @@ fn costs(store: &NativeStore, steps: &AtomicU64, number: usize) -> Vec<(&'static
         steps("nothing to seal", &|| assert_eq!(now(store.seal(T0, 10)).unwrap().sealed, 0)),
         steps("an examination", &|| assert_eq!(now(store.examine(TENANT.into(), 10, 5)).unwrap().findings, [])),
         steps("the first page of cases", &|| drop(any())),
+        steps("a word that is nowhere", &|| assert!(find(store, "crocodile").is_empty())),
+        steps("words of which one is nowhere", &|| assert!(find(store, "zebra crocodile").is_empty())),
+        steps("a number", &|| assert!(find(store, "+34699999999").is_empty())),
+        steps("the beginning of a reference", &|| assert_eq!(find(store, &reference[..11]).len(), 1)),
         steps("the first page of events", &|| drop(now(store.events(TENANT.into(), None, page())).unwrap())),
         steps("the first page of what to look at", &|| {
             drop(now(store.envelopes(TENANT.into(), Some("quarantined".into()), page())).unwrap());
@@ -70,6 +76,10 @@ fn costs(store: &NativeStore, steps: &AtomicU64, number: usize) -> Vec<(&'static
         steps("public reports, one page", &|| drop(now(store.public_cases(TENANT.into(), lookup(&[]))).unwrap())),
         steps("one public report", &|| drop(now(store.public_cases(TENANT.into(), lookup(&[&reference]))).unwrap())),
     ]
+}
+
+fn find(store: &NativeStore, q: &str) -> Vec<CaseSummary> {
+    now(store.search(TENANT.into(), by(q), Page { after: None, limit: 10 })).unwrap().cases
 }
 
 /// Delivers what there is to a destination: how much it was.
@@ -118,4 +128,19 @@ fn what_an_intake_and_a_look_cost_stays_flat_as_the_store_grows() {
         let ratio = *after as f64 / *before as f64;
         assert!(ratio < TOLERANCE, "{name} cost {before} steps with few events stored and {after} with many");
     }
+}
+
+struct File(Folder);
+
+impl World for File {
+    type Store = NativeStore;
+
+    fn open(&self) -> NativeStore {
+        support::quick(self.0.file())
+    }
+}
+
+#[test]
+fn a_word_that_is_everywhere_is_found_page_by_page() {
+    testkit::store_suite::a_word_that_is_everywhere_is_found_page_by_page(&File(Folder::new()));
 }

@@ -140,6 +140,11 @@ pub fn anything() -> Query {
     Query { status: None, channel: None, q: None }
 }
 
+/// A search for words.
+pub fn by(q: &str) -> Query {
+    Query { q: Some(q.into()), ..anything() }
+}
+
 /// References found, in order.
 pub fn found<S: Store>(store: &S, tenant: &str, query: Query) -> Vec<String> {
     let page = block_on(store.search(tenant.into(), query, first())).expect("searched");

@@ -14,6 +14,7 @@ mod feed;
 mod intake;
 mod ledger;
 mod privacy;
+mod search;
 mod sending;
 mod threading;
 
@@ -25,6 +26,7 @@ pub use feed::*;
 pub use intake::*;
 pub use ledger::*;
 pub use privacy::*;
+pub use search::*;
 pub use sending::*;
 pub use threading::*;
 
@@ -140,7 +142,7 @@ macro_rules! store_suite {
             a_reference_is_ten_digits_with_a_check_digit
             a_wrong_check_digit_is_refused_and_an_unknown_reference_is_absent
             asking_about_a_case_gives_its_state
-            search_finds_words_and_takes_wildcards_literally
+            cases_are_listed_by_status_and_channel
             search_pages_newest_first
             a_change_is_written_with_its_history
             notes_and_tasks_are_kept
@@ -150,6 +152,12 @@ macro_rules! store_suite {
             contacts_of_other_tenants_are_not_joined
             a_joined_contact_s_mail_joins_the_case
             only_public_cases_are_public
+            // search
+            a_search_finds_the_beginnings_of_words
+            words_of_a_search_may_be_in_several_events_of_a_case
+            a_telephone_number_is_found_by_its_end
+            an_abandoned_call_is_found_by_its_number
+            a_hostile_text_loses_no_intake
             // sending
             a_reply_goes_out_by_the_channel_of_the_last_message
             a_leased_item_is_nobody_else_s

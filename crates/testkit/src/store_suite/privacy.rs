@@ -168,6 +168,7 @@ fn nothing_left<S: Store>(store: &S, tenant: &str) {
         panic!("left: …{}…", &all.get(from..at + 40).unwrap_or(&all));
     }
     assert!(!all.contains("40.416"), "a place is left");
+    assert!(found(store, tenant, by(SECRET)).is_empty(), "it is found by a word that is left");
 }
 
 /// Over several channels, with two handles that were joined, notes, replies, and a redelivery.
@@ -193,6 +194,7 @@ pub fn what_is_erased_is_gone_from_every_answer<W: World>(world: &W) {
     let told = try_erase(&store, who("", ADDRESS), true).expect("a dry run");
     assert_eq!(told.entry, None);
     assert!(everything(&store, TENANT).contains(SECRET), "a dry run erases nothing");
+    assert_eq!(found(&store, TENANT, by(SECRET)), [letter.clone(), chatted.clone()]);
     let erasure = erase(&store, who("email", &ADDRESS.to_uppercase()));
     let mut references = [chatted.clone(), letter.clone()];
     references.sort();
