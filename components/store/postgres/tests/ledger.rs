@@ -106,3 +106,30 @@ fn what_commits_late_is_waited_for() {
     let third = "SELECT count(*) FROM ventanilla.seals WHERE n = 3 AND envelope = 'late'";
     assert_eq!(number(&late, third), 1, "before those that were faster");
 }
+
+/// Two hundred tenants that have nothing to seal are not asked.
+#[test]
+fn sealing_asks_only_tenants_of_whom_something_waits() {
+    let base = empty();
+    let (store, on) = (base.open(), base.connect(support::ROLE));
+    let marks = || number(&base.connect("postgres"), "SELECT count(*) FROM ventanilla.unsealed");
+    let pages = || {
+        let sql = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) SELECT count(*) FROM ventanilla.unsealed_1(1000)";
+        let lines: Vec<String> = rows(&on, sql).unwrap().iter().map(|row| row.text(0).unwrap().to_owned()).collect();
+        let hits = lines.iter().find_map(|line| line.trim().strip_prefix("Buffers: shared hit=")).expect("buffers");
+        hits.split(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    for tenant in 0..200 {
+        record_for(&store, &format!("t{tenant}"), VOICE, chat("a", "c"));
+    }
+    assert_eq!(marks(), 200);
+    assert!(pages() > 400, "all of them wait");
+    assert_eq!(seal(&store, 90), 200);
+    assert_eq!(seal(&store, 90), 0);
+    assert_eq!(marks(), 0, "what has its seal is not looked for");
+    pages();
+    assert!(pages() < 20, "nothing waits: {} pages", pages());
+    record_for(&store, "t7", VOICE, chat("b", "c"));
+    assert!(pages() < 60, "one of two hundred: {} pages", pages());
+    assert_eq!((seal(&store, 90), marks()), (1, 1));
+}
