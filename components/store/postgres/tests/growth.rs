@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use channel_sdk::types::{Event, Kind, Lookup, TenantProfile};
 use store_postgres::database::{Connect as _, Database as _, Value};
 use store_sdk::Store;
-use store_sdk::log::Disposition;
+use store_sdk::log::{Disposition, Page};
 use store_sdk::outbox::Settlement;
 use support::{Base, Kept, Native, NativeStore, empty, now, rows};
 use testkit::store_suite::World;
-use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, call, chat, envelope, handle, mail, record, reference};
+use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, by, call, chat, envelope, handle, mail, record, reference};
 
 /// Stored between the two measurements, of each of two kinds.
 const EVENTS: usize = 3_000;
@@ -220,6 +220,10 @@ fn calls(base: &Base, native: &Native, first: usize) -> BTreeMap<String, i64> {
         let case = reference(&record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}"))));
         now(store.reply(TENANT.into(), case, "hello".into(), "ana".into(), T0)).unwrap();
         deliver(store, CHAT);
+    });
+    count("a word that is nowhere", &mut |store, _| {
+        let page = Page { after: None, limit: 10 };
+        assert!(now(store.search(TENANT.into(), by("crocodile"), page)).unwrap().cases.is_empty());
     });
     count("what waits to be sent", &mut |store, _| drop(now(store.queues()).unwrap()));
     count("sealing what came", &mut |store, _| while now(store.seal(T0, 100)).unwrap().more {});

@@ -9,7 +9,7 @@ use store_postgres::migrate;
 use store_sdk::Store;
 use support::{Base, Kept, OWNER, admit, bare, empty, now, number, rows};
 use testkit::store_suite::World;
-use testkit::store_suite::make::{TENANT, VOICE, all_events, chat, record};
+use testkit::store_suite::make::{TENANT, VOICE, all_events, by, chat, found, record};
 
 /// Ends after a number of statements.
 struct Ending {
@@ -117,4 +117,37 @@ fn components_go_on_working_while_it_is_migrated() {
         none
     });
     assert!(gone, "an advisory lock is held when nobody works any more");
+}
+
+/// What was taken in before there were words, and what a component of the version before takes in afterwards.
+#[test]
+fn what_earlier_versions_kept_is_found_by_its_words() {
+    let base = empty();
+    let store = base.open();
+    let references: Vec<String> =
+        ["a", "b", "c"].map(|key| record(&store, VOICE, chat(key, key)).case_reference.unwrap()).into();
+    let admin = base.connect("postgres");
+    for sql in [
+        "ALTER TABLE ventanilla.events DISABLE TRIGGER USER",
+        "DELETE FROM ventanilla.words",
+        "UPDATE ventanilla.events SET search = E'+34600111222\\nla se\u{f1}ora garc\u{ed}a: \"farolas\"\\n' || idempotency_key || E'\\n'",
+        "ALTER TABLE ventanilla.events ENABLE TRIGGER USER",
+        "DELETE FROM ventanilla.migrations WHERE version >= 10",
+    ] {
+        rows(&admin, sql).unwrap();
+    }
+    let searched = |q: &str| found(&store, TENANT, by(q));
+    assert!(searched("farola").is_empty());
+    now(migrate::run(&base.connect(OWNER))).unwrap();
+    for q in ["farola", "GARCIA senora", "600111222"] {
+        assert_eq!(searched(q).len(), 3, "{q}");
+    }
+    assert_eq!(searched("farola b"), references[1..2]);
+    let old = "INSERT INTO ventanilla.events (tenant, id, channel, connector, kind, idempotency_key, received_at, envelope, case_id, opened, \
+               settles, search, json) SELECT tenant, id || 'd', channel, connector, kind, 'd', received_at, envelope, case_id, opened, settles, \
+               E'+34600333444\\nlos \u{e1}rboles, \\'\\\\ {}\\n', json FROM ventanilla.events WHERE idempotency_key = 'c'";
+    rows(&admin, old).unwrap();
+    for q in ["arbol", "600333444", "garcia arboles"] {
+        assert_eq!(searched(q), references[2..], "{q}");
+    }
 }
