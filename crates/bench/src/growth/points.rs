@@ -38,8 +38,8 @@ macro_rules! operations {
 
 operations! {
     Intake "an intake, 16 at a time" "",
-    Seal "seal 100 envelopes" "with more tenants there are more chains, and PostgreSQL is asked about each tenant in turn",
-    NothingToSeal "nothing to seal" "PostgreSQL is asked about each tenant in turn, every two seconds; nobody waits for it",
+    Seal "seal 100 envelopes" "with more tenants there are more chains, each with its own end to look up and to go on from",
+    NothingToSeal "nothing to seal" "",
     Desk "desk, first page" "",
     Filtered "desk, new mails" "",
     Pending "desk, one in a hundred" "",
