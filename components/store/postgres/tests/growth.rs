@@ -194,9 +194,13 @@ fn calls(base: &Base, native: &Native, first: usize) -> BTreeMap<String, i64> {
     count("a call nobody took", &mut |store, n| {
         drop(record(store, VOICE, call(Kind::CallEnded, &format!("e{n}"), &format!("CA{n}"))));
     });
-    count("a message of a new sender", &mut |store, n| drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}")))));
+    count("a message of a new sender", &mut |store, n| {
+        drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}"))))
+    });
     count("a further message", &mut |store, n| drop(record(store, CHAT, chat(&format!("o{n}"), &format!("c{n}")))));
-    count("a message that came before", &mut |store, n| drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}")))));
+    count("a message that came before", &mut |store, n| {
+        drop(record(store, CHAT, chat(&format!("m{n}"), &format!("c{n}"))))
+    });
     count("a mail that answers", &mut |store, n| drop(record(store, MAIL, letter(n, 3))));
     count("a single-use value", &mut |store, n| {
         let one = store_sdk::log::Envelope { nonce: Some(format!("n{n}")), ..envelope(TENANT, CHAT) };
