@@ -217,7 +217,7 @@ pub(crate) struct CasesOptions {
     /// Only those of this channel, e.g. telephony.
     #[arg(long)]
     pub(crate) channel: Option<String>,
-    /// Words in subject, text, name, handle or reference.
+    /// Beginnings of words in subject, text, name or handle, or of the reference.
     #[arg(long, value_name = "WORDS")]
     pub(crate) q: Option<String>,
     /// At most so many (1 to 500).
