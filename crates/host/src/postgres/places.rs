@@ -1,11 +1,20 @@
 //! Places for connections: a caller's request is served before a message's, and nobody waits for ever.
+//!
+//! There are few at first, and more one by one. A connection's first statements cost PostgreSQL twenty times what they cost later (a process
+//! is started, functions are compiled, every statement is planned): thirty at once, at the beginning of a storm, took it most of a second.
 
 use crate::http::admission::Class;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
+
+/// Places at the beginning.
+const FIRST: usize = 2;
+/// One more comes after the one before it has been given back once, or so much later.
+const GROWTH: Duration = Duration::from_millis(100);
 
 /// So often the one who has waited longest is served, whoever it is: callers alone could take all there is.
 const TURN_OF_THE_OLDEST: u64 = 4;
@@ -14,7 +23,11 @@ const TURN_OF_THE_OLDEST: u64 = 4;
 pub(super) struct Places(Mutex<State>);
 
 struct State {
+    most: usize,
+    all: usize,
     free: usize,
+    /// When the last one was added, until it comes back.
+    grown: Option<Instant>,
     /// By class, then by arrival.
     waiting: BTreeMap<(Class, u64), oneshot::Sender<Place>>,
     arrivals: u64,
@@ -22,18 +35,48 @@ struct State {
 }
 
 /// A place, given to the next one when it is dropped.
-pub(super) struct Place(Option<Arc<Places>>);
+pub(super) struct Place {
+    places: Option<Arc<Places>>,
+    /// It is the last that was added.
+    new: bool,
+}
 
 impl Places {
-    pub(super) fn new(free: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { free, waiting: BTreeMap::new(), arrivals: 0, given: 0 })))
+    /// No more than this.
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        let all = most.min(FIRST);
+        let waiting = BTreeMap::new();
+        Arc::new(Self(Mutex::new(State { most, all, free: all, grown: None, waiting, arrivals: 0, given: 0 })))
+    }
+
+    fn place(self: &Arc<Self>, new: bool) -> Place {
+        Place { places: Some(Arc::clone(self)), new }
+    }
+
+    /// One more place, for somebody who has waited: if there may be one, and the last one is no longer new.
+    pub(super) fn grow(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.all >= state.most || state.grown.is_some_and(|when| when.elapsed() < GROWTH) {
+            return;
+        }
+        state.all += 1;
+        state.grown = Some(Instant::now());
+        self.give(state, true);
+    }
+
+    /// A place whose connection was closed is no place until somebody has waited for it.
+    pub(super) fn shrink(&self, by: usize) {
+        let mut state = self.lock();
+        let by = by.min(state.free).min(state.all.saturating_sub(state.most.min(FIRST)));
+        state.all -= by;
+        state.free -= by;
     }
 
     /// A place if one is free. What waits has been given what came free before.
     pub(super) fn now(self: &Arc<Self>) -> Option<Place> {
         let mut state = self.lock();
         state.free = state.free.checked_sub(1)?;
-        Some(Place(Some(Arc::clone(self))))
+        Some(self.place(false))
     }
 
     /// A place, as soon as it is this one's turn. Whoever stops waiting leaves the queue.
@@ -42,7 +85,7 @@ impl Places {
             let mut state = self.lock();
             if let Some(free) = state.free.checked_sub(1) {
                 state.free = free;
-                return Some(Place(Some(Arc::clone(self))));
+                return Some(self.place(false));
             }
             let (send, receive) = oneshot::channel();
             state.arrivals += 1;
@@ -58,12 +101,11 @@ impl Places {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give(self: &Arc<Self>) {
-        let mut state = self.lock();
+    fn give(self: &Arc<Self>, mut state: MutexGuard<'_, State>, new: bool) {
         while let Some(next) = state.next() {
-            let Err(mut unwanted) = next.send(Place(Some(Arc::clone(self)))) else { return };
+            let Err(mut unwanted) = next.send(self.place(new)) else { return };
             // Whoever waited went away at this moment. The lock is held: nothing may be dropped that takes it again.
-            unwanted.0 = None;
+            unwanted.places = None;
         }
         state.free += 1;
     }
@@ -83,8 +125,12 @@ impl State {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(places) = self.0.take() {
-            places.give();
+        if let Some(places) = self.places.take() {
+            let mut state = places.lock();
+            if self.new {
+                state.grown = None;
+            }
+            places.give(state, false);
         }
     }
 }
@@ -165,9 +211,34 @@ mod tests {
         assert!(places.wait(Class::Other).await.is_some());
     }
 
+    #[tokio::test]
+    async fn there_are_more_one_by_one_and_fewer_when_connections_are_closed() {
+        let places = Places::new(4);
+        let mut held: Vec<Place> = std::iter::from_fn(|| places.now()).collect();
+        assert_eq!(held.len(), FIRST);
+        let order = queue(&places, &[(Class::Voice, "first"), (Class::Voice, "second")]).await;
+        places.grow();
+        places.grow();
+        assert_eq!(places.lock().all, 3, "the second has to wait until the first comes back");
+        assert_eq!(served(order).await, ["first", "second"]);
+        places.grow();
+        places.grow();
+        tokio::time::sleep(GROWTH).await;
+        places.grow();
+        held.extend(std::iter::from_fn(|| places.now()));
+        assert_eq!(held.len(), 4, "no more than there may be");
+        places.shrink(9);
+        assert_eq!(places.lock().all, 4, "what is held stays");
+        held.clear();
+        places.shrink(9);
+        let state = places.lock();
+        assert_eq!((state.all, state.free), (FIRST, FIRST));
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn never_more_than_there_are_and_none_is_lost() {
         let places = Places::new(3);
+        places.grow();
         let mut all = Vec::new();
         for number in 0..400_u64 {
             let places = Arc::clone(&places);

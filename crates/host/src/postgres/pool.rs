@@ -16,6 +16,8 @@ use std::{
 use tokio::{runtime::Handle, time::timeout};
 use tokio_rustls::rustls::ClientConfig;
 
+/// So long a request waits for a connection that others have before there is one more.
+const PATIENCE: Duration = Duration::from_millis(25);
 /// Pools kept; of more connection strings the one used longest ago is let go.
 const POOLS: usize = 16;
 
@@ -100,6 +102,7 @@ impl Pools {
             drop(idle);
             let old: Vec<Connection> = old;
             pool.metrics.postgres_idle.fetch_sub(old.len() as u64, Relaxed);
+            pool.places.shrink(old.len());
             for connection in old {
                 tokio::spawn(connection.close());
             }
@@ -119,7 +122,7 @@ impl Pool {
         }
         self.metrics.postgres_waiting.fetch_add(1, Relaxed);
         let _waiting = Waiting(&self.metrics);
-        match timeout(self.limits.wait, self.places.wait(class)).await {
+        match timeout(self.limits.wait, self.wait(class)).await {
             Ok(Some(place)) => Ok(place),
             _ => {
                 let text = format!(
@@ -130,6 +133,16 @@ impl Pool {
                 );
                 tracing::warn!(target: "ventanilla::postgres", "{text}");
                 Err(Error::ConnectionFailed(text))
+            }
+        }
+    }
+
+    async fn wait(&self, class: Class) -> Option<Place> {
+        let mut place = std::pin::pin!(self.places.wait(class));
+        loop {
+            match timeout(PATIENCE, &mut place).await {
+                Ok(place) => return place,
+                Err(_) => self.places.grow(),
             }
         }
     }
@@ -147,6 +160,7 @@ impl Pool {
                 return Ok(self.leased(idle, place));
             }
             self.metrics.postgres_discarded.fetch_add(1, Relaxed);
+            self.places.shrink(1);
             tokio::spawn(idle.close());
         }
         let connection = Connection::open(&self.endpoint, &self.limits).await.map_err(|why| {
