@@ -3,6 +3,8 @@
 //!
 //! `SEED=… cargo test --release -p store-postgres --test model` repeats a run; `STEPS=…` makes it longer.
 
+// Most of it is for SQLite's own tests.
+#[allow(dead_code)]
 #[path = "../../sqlite/tests/support/mod.rs"]
 mod sqlite;
 mod support;
