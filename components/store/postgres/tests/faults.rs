@@ -10,7 +10,7 @@ use store_sdk::Store;
 use store_sdk::log::{Disposition, Envelope, StoreError};
 use support::{Base, Fault, Native, OWNER, bare, empty, now, number, rows};
 use testkit::store_suite::make::{
-    MAIL, TENANT, VOICE, all_events, anything, call, chat, envelope, found, mail, record, reference,
+    MAIL, TENANT, VOICE, all_events, anything, call, chat, envelope, found, mail, profile, record, reference,
 };
 use testkit::store_suite::{World, together};
 
@@ -53,19 +53,7 @@ fn a_crash_before_or_after_the_one_statement_leaves_all_or_nothing() {
 }
 
 fn acknowledging(base: &Base) {
-    let profile = TenantProfile {
-        tenant: TENANT.into(),
-        name: "Madrid".into(),
-        languages: vec!["es".into()],
-        greeting: Vec::new(),
-        announcement: Vec::new(),
-        departments: Vec::new(),
-        services: Vec::new(),
-        time_zone: "UTC0".into(),
-        opening_hours: Vec::new(),
-        links: Vec::new(),
-        acknowledge: true,
-    };
+    let profile = TenantProfile { acknowledge: true, ..profile() };
     now(base.open().put_profile(profile)).unwrap();
 }
 

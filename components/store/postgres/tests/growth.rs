@@ -12,7 +12,9 @@ use store_sdk::log::{Disposition, Page};
 use store_sdk::outbox::Settlement;
 use support::{Base, Kept, Native, NativeStore, empty, now, rows};
 use testkit::store_suite::World;
-use testkit::store_suite::make::{MAIL, T0, TENANT, VOICE, by, call, chat, envelope, handle, mail, record, reference};
+use testkit::store_suite::make::{
+    MAIL, T0, TENANT, VOICE, by, call, chat, envelope, handle, mail, profile, record, reference,
+};
 
 /// Stored between the two measurements, of each of two kinds.
 const EVENTS: usize = 3_000;
@@ -271,21 +273,5 @@ fn before_the_first_analyze_no_call_of_a_storm_looks_through_what_is_stored() {
             }
         }
         assert!(faults.is_empty(), "on {whose} connection:\n{}", faults.join("\n"));
-    }
-}
-
-fn profile() -> TenantProfile {
-    TenantProfile {
-        tenant: TENANT.into(),
-        name: "Madrid".into(),
-        languages: vec!["es".into()],
-        greeting: Vec::new(),
-        announcement: Vec::new(),
-        departments: Vec::new(),
-        services: Vec::new(),
-        time_zone: "UTC0".into(),
-        opening_hours: Vec::new(),
-        links: Vec::new(),
-        acknowledge: false,
     }
 }

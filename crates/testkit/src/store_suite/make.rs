@@ -1,6 +1,6 @@
 //! What the suite's cases are made of.
 
-use channel_sdk::types::{Correspondence, Event, Handle, Kind, Receipt, Threading};
+use channel_sdk::types::{Correspondence, Event, Handle, Kind, Receipt, TenantProfile, Threading};
 use store_sdk::Store;
 use store_sdk::cases::{CaseDetail, Query};
 use store_sdk::log::{Disposition, Envelope, Page, StoreError, StoredEvent};
@@ -15,6 +15,23 @@ pub const VOICE: &str = "telephony/example";
 pub const MAIL: &str = "email/example";
 /// 2024-10-29T17:00:00Z
 pub const T0: i64 = 1_730_221_200_000;
+
+/// What is known of [`TENANT`]: nothing but what must be.
+pub fn profile() -> TenantProfile {
+    TenantProfile {
+        tenant: TENANT.into(),
+        name: "Madrid".into(),
+        languages: vec!["es".into()],
+        greeting: Vec::new(),
+        announcement: Vec::new(),
+        departments: Vec::new(),
+        services: Vec::new(),
+        time_zone: "UTC0".into(),
+        opening_hours: Vec::new(),
+        links: Vec::new(),
+        acknowledge: false,
+    }
+}
 
 /// An envelope as the gateway makes it.
 pub fn envelope(tenant: &str, connector: &str) -> Envelope {

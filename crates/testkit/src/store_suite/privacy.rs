@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use channel_sdk::types::{Attachment, CaseStatus, Event, Kind as EventKind, Location, TenantProfile, Threading};
+use channel_sdk::types::{Attachment, CaseStatus, Event, Kind as EventKind, Location, Threading};
 use store_sdk::Store;
 use store_sdk::cases::{ReplyState, Update};
 use store_sdk::feed::{Fact, Start};
@@ -462,22 +462,6 @@ pub fn the_feed_tells_of_an_erasure<W: World>(world: &W) {
         })
         .collect();
     assert_eq!(told, [("status".to_owned(), Some("closed".to_owned())), ("erased".to_owned(), Some(entry))]);
-}
-
-fn profile() -> TenantProfile {
-    TenantProfile {
-        tenant: TENANT.into(),
-        name: "Madrid".into(),
-        languages: vec!["es".into()],
-        greeting: Vec::new(),
-        announcement: Vec::new(),
-        departments: Vec::new(),
-        services: Vec::new(),
-        time_zone: "UTC0".into(),
-        opening_hours: Vec::new(),
-        links: Vec::new(),
-        acknowledge: false,
-    }
 }
 
 /// Bounded steps; the audit and the neighbour stay; nothing is taken in until there is a profile again, and then the chain begins anew.

@@ -228,19 +228,7 @@ pub fn what_is_queued_is_told_by_connector<W: World>(world: &W) {
 }
 
 fn acknowledging<S: Store>(store: &S, acknowledge: bool) {
-    let profile = TenantProfile {
-        tenant: TENANT.into(),
-        name: "Madrid".into(),
-        languages: vec!["es".into()],
-        greeting: Vec::new(),
-        announcement: Vec::new(),
-        departments: Vec::new(),
-        services: Vec::new(),
-        time_zone: "UTC0".into(),
-        opening_hours: Vec::new(),
-        links: Vec::new(),
-        acknowledge,
-    };
+    let profile = TenantProfile { acknowledge, ..profile() };
     block_on(store.put_profile(profile)).expect("kept");
 }
 
