@@ -47,7 +47,10 @@ impl Client {
             429 | 503 if has("retry-after", "") => Answer::Refused { spoken: has("content-type", "xml") },
             _ => Answer::Other,
         };
-        answer.into_body().collect().await?;
+        let body = answer.into_body().collect().await?.to_bytes();
+        if found == Answer::Other {
+            eprintln!("  answered {status}: {}", String::from_utf8_lossy(&body));
+        }
         Ok(found)
     }
 }
@@ -106,12 +109,22 @@ pub async fn open(address: SocketAddr, calls: Arc<Vec<Prepared>>, rate: f64) -> 
         tokio::time::sleep_until(due.into()).await;
         let (calls, idle) = (calls.clone(), idle.clone());
         tasks.push(tokio::spawn(async move {
-            let kept = idle.lock().await.pop();
+            // A server may close a connection that nobody has used for a while; who has something to say takes another one.
+            let kept = {
+                let mut idle = idle.lock().await;
+                std::iter::from_fn(|| idle.pop()).find(|client| !client.sender.is_closed())
+            };
             let mut client = match kept {
                 Some(client) => client,
                 None => Client::connect(address).await.ok()?,
             };
-            let answer = client.send(calls.get(index)?).await.ok()?;
+            let answer = match client.send(calls.get(index)?).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    eprintln!("  no answer: {error:#}");
+                    return None;
+                }
+            };
             let latency = due.elapsed();
             idle.lock().await.push(client);
             Some((answer, latency))

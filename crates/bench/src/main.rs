@@ -3,9 +3,11 @@
 mod channels;
 mod fairness;
 mod growth;
+mod intake;
 mod on_postgres;
 mod plot;
 mod report;
+mod rest;
 mod storm;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bench::figures::{Figures, median};
+use bench::figures::Figures;
 use bench::process::Server;
 use bench::{calls, load, postgres};
 use clap::Parser;
@@ -71,6 +73,10 @@ struct Arguments {
 /// A part of the page that can be measured alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
+    /// Intake on SQLite beside a native program, and one for Node and Spin if they are given.
+    Intake,
+    /// How soon it starts, and what it takes while nobody calls.
+    Rest,
     /// Intake on PostgreSQL beside a native program.
     Postgres,
     /// The storm and its multiples.
@@ -95,38 +101,6 @@ enum Kind {
 /// The folder whose cache is filled first.
 const COLD: &str = "cold";
 
-/// A program whose intake is measured.
-struct Program {
-    name: &'static str,
-    rates: Vec<f64>,
-    all: Figures,
-    peak_mib: f64,
-    run: Run,
-}
-
-/// How it is started.
-enum Run {
-    Host,
-    Native,
-    Node(PathBuf),
-    Spin(PathBuf),
-}
-
-impl Program {
-    fn new(name: &'static str, run: Run) -> Self {
-        Self { name, rates: Vec::new(), all: Figures::default(), peak_mib: 0.0, run }
-    }
-
-    async fn start(&self, arguments: &Arguments, folder: &str) -> Result<Server> {
-        match &self.run {
-            Run::Host => start_host(arguments, folder).await,
-            Run::Native => start_native(arguments, folder).await,
-            Run::Node(modules) => start_node(arguments, modules, folder).await,
-            Run::Spin(spin) => start_spin(arguments, spin, folder).await,
-        }
-    }
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -140,7 +114,7 @@ async fn main() -> Result<()> {
         let plots = arguments.output.parent().unwrap_or(Path::new("docs")).join("plots");
         let points = growth::points::merge(&plots, growth::measure(&arguments, &mut server).await?)?;
         let part = growth::points::tell(&points, &plots, &report::measured())?;
-        return publish(&arguments, None, &[part]);
+        return publish(&arguments, &[part]);
     }
     eprintln!("start: cold cache, then warm");
     start_host(&arguments, COLD).await?.stop().await;
@@ -151,6 +125,8 @@ async fn main() -> Result<()> {
     }
     let part = match arguments.only {
         None => return everything(&arguments, &mut server, &cache).await,
+        Some(Part::Intake) => report::intake(&intake::measure(&arguments).await?, arguments.connections)?,
+        Some(Part::Rest) => report::rest(&rest::measure(&arguments).await?)?,
         Some(Part::Postgres) => report::postgres(&on_postgres::measure(&arguments, &mut server).await?)?,
         Some(Part::Storm) => report::storm(&storm::measure(&arguments, &mut server).await?)?,
         Some(Part::Growth) => return Ok(()),
@@ -160,15 +136,15 @@ async fn main() -> Result<()> {
             report::connectors(&channels, &unmeasured)?
         }
     };
-    publish(&arguments, None, &[part])
+    publish(&arguments, &[part])
 }
 
-/// Replaces parts of the page, and with `head` what stands before them.
-fn publish(arguments: &Arguments, head: Option<String>, parts: &[String]) -> Result<()> {
+/// Replaces parts of the page.
+fn publish(arguments: &Arguments, parts: &[String]) -> Result<()> {
     let output = &arguments.output;
     let standard = output == Path::new("-");
     let page = if standard { String::new() } else { std::fs::read_to_string(output).unwrap_or_default() };
-    let text = report::page(&page, head, parts);
+    let text = report::page(&page, parts);
     if standard {
         println!("{text}");
     } else {
@@ -181,66 +157,20 @@ fn publish(arguments: &Arguments, head: Option<String>, parts: &[String]) -> Res
 async fn everything(arguments: &Arguments, server: &mut postgres::Server, cache: &Path) -> Result<()> {
     let on_postgres = on_postgres::measure(arguments, server).await?;
     let storms = storm::measure(arguments, server).await?;
-    let mut starts = Vec::new();
-    for round in 0..5 {
-        starts.push(first_call(arguments, round).await?);
-    }
-    let server = start_host(arguments, "idle").await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let ((idle, _), idle_own) = (server.memory()?, server.own_memory()?);
-    server.stop().await;
-    let instance = instance_start(arguments).await?;
-
-    let mut programs =
-        vec![Program::new("our host", Run::Host), Program::new("native program (axum, rusqlite)", Run::Native)];
-    programs.extend(
-        arguments.node.clone().map(|modules| Program::new("Node, official SDK, better-sqlite3", Run::Node(modules))),
-    );
-    programs.extend(arguments.spin.clone().map(|spin| Program::new("the same components on Spin", Run::Spin(spin))));
-    for round in 0..arguments.rounds {
-        for (place, program) in programs.iter_mut().enumerate() {
-            eprintln!("intake, round {} of {}: {}", round + 1, arguments.rounds, program.name);
-            let server = program.start(arguments, &format!("intake-{place}-{round}")).await?;
-            // Spin's SQLite makes writers wait for one another, and refuses who waited too long: its provider would come again.
-            let may_refuse = matches!(program.run, Run::Spin(_));
-            throughput(arguments, &server, &format!("w{place}{round}"), 1, may_refuse).await?;
-            let figures =
-                throughput(arguments, &server, &format!("{place}{round}"), arguments.seconds, may_refuse).await?;
-            program.rates.push(figures.rate());
-            program.all.absorb(figures);
-            program.peak_mib = program.peak_mib.max(server.memory()?.1);
-            server.stop().await;
-        }
-    }
+    let rest = rest::measure(arguments).await?;
+    let intake = intake::measure(arguments).await?;
     let fairness = fairness::measure(arguments).await?;
     let (channels, unmeasured) = channels::measure(&arguments.data, cache).await?;
-    let results = report::Results {
-        programs: programs
-            .into_iter()
-            .map(|program| report::Row {
-                name: program.name,
-                rate: median(&program.rates),
-                rates: program.rates,
-                figures: program.all,
-                peak_mib: program.peak_mib,
-            })
-            .collect(),
-        storm: storms.first(),
-        start: median(&starts),
-        instance,
-        idle_mib: idle,
-        idle_own_mib: idle_own,
-        components: components(Path::new("target/components"))?,
-        connections: arguments.connections,
-    };
     let parts = [
+        report::intake(&intake, arguments.connections)?,
+        report::rest(&rest)?,
         report::postgres(&on_postgres)?,
         report::storm(&storms)?,
         report::fairness(&fairness)?,
         report::connectors(&channels, &unmeasured)?,
-        report::components(&results.components)?,
+        report::components(&components(Path::new("target/components"))?)?,
     ];
-    publish(arguments, Some(report::head(&results)?), &parts)
+    publish(arguments, &parts)
 }
 
 /// Calls as fast as they are answered, each another one.
@@ -257,18 +187,6 @@ async fn throughput(
     let figures = load::closed(server.address, work, arguments.connections, Duration::from_secs(seconds)).await?;
     ensure!(may_refuse || figures.failures == 0, "{} calls were not accepted", figures.failures);
     Ok(figures)
-}
-
-/// Milliseconds from the start of the process, with a warm cache, to the first accepted call.
-async fn first_call(arguments: &Arguments, round: usize) -> Result<f64> {
-    let begin = std::time::Instant::now();
-    let server = start_host(arguments, "start").await?;
-    let call = Arc::new(calls::incoming(&format!("f{round}"), 1)?);
-    let figures = load::closed(server.address, call, 1, Duration::from_secs(10)).await?;
-    let elapsed = begin.elapsed().as_secs_f64() * 1000.0;
-    ensure!(figures.failures == 0, "the first call was not accepted");
-    server.stop().await;
-    Ok(elapsed)
 }
 
 async fn start_host(arguments: &Arguments, folder: &str) -> Result<Server> {
@@ -299,54 +217,12 @@ async fn start_host_with(
     Server::start(&arguments.ventanilla, &words, environment).await
 }
 
-async fn start_native(arguments: &Arguments, folder: &str) -> Result<Server> {
-    let data = arguments.data.join(folder);
-    let data = data.to_str().context("the data folder's name is not UTF-8")?;
-    Server::start(&arguments.native, &[data], &[]).await
-}
-
-async fn start_node(arguments: &Arguments, modules: &Path, folder: &str) -> Result<Server> {
-    let data = arguments.data.join(folder);
-    std::fs::create_dir_all(&data)?;
-    // A module is looked for beside the program that imports it.
-    let program = modules.join("intake.mjs");
-    std::fs::write(&program, include_str!("../rival/intake.mjs"))?;
-    let words = [program.as_os_str(), data.as_os_str(), calls::AUTH_TOKEN.as_ref(), calls::PUBLIC_URL.as_ref()];
-    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    Server::start(Path::new("node"), &words.context("a folder's name is not UTF-8")?, &[]).await
-}
-
-async fn start_spin(arguments: &Arguments, spin: &Path, folder: &str) -> Result<Server> {
-    let data = std::path::absolute(arguments.data.join(folder))?;
-    std::fs::create_dir_all(&data)?;
-    let data = data.to_str().context("the data folder's name is not UTF-8")?;
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let listen = format!("127.0.0.1:{port}");
-    let words = ["up", "--from", "spin.toml", "--listen", &listen, "--state-dir", data, "--quiet"];
-    Server::start_silent(spin, &words, &environment(), listen.parse()?).await
-}
-
 fn environment() -> Vec<(&'static str, String)> {
     vec![
         ("SPIN_VARIABLE_TELEPHONY_TWILIO", calls::settings()),
         ("SPIN_VARIABLE_MESSAGING_TWILIO", calls::message_settings()),
         ("SPIN_VARIABLE_API_TOKENS", "{\"bench\":[\"t\"]}".to_owned()),
     ]
-}
-
-/// The median time a new instance of gateway, connector and store, composed, takes to start, in microseconds.
-async fn instance_start(arguments: &Arguments) -> Result<f64> {
-    eprintln!("start of an instance");
-    let mut options = ventanilla_host::Options::new("spin.toml");
-    options.data_dir = arguments.data.join("instances");
-    options.cache_dir = Some(arguments.data.join(COLD).join("cache"));
-    let host = tokio::task::spawn_blocking(move || ventanilla_host::Host::load(options)).await??;
-    let mut times = Vec::new();
-    for _ in 0..2_000 {
-        times.push(host.time_to_start("telephony-twilio").await?.as_secs_f64() * 1e6);
-    }
-    host.close().await;
-    Ok(median(&times))
 }
 
 /// Name and size in bytes of every component.
