@@ -1,11 +1,13 @@
 """`infra/kubernetes`: every overlay as kustomize renders it, against the schemas that Kubernetes, CloudNativePG and KEDA publish; and what its
 pods run, run here against a real PostgreSQL.
 
-Schemas come from npm (`schemas.mjs`). Those of SpinKube come from nowhere that CI reaches: `spinkube.json` is ours, and the test says so.
+Schemas come from npm (`schemas.mjs`). Those of SpinKube are in no package registry: they are got as `crds.py` says, and where they can't be
+had there is only `spinkube.json`, which is ours, and the test says so.
 """
 
 import copy
 import functools
+import http.server
 import json
 import os
 import re
@@ -15,10 +17,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peers, postgres, server  # noqa: E402
+from support import checks, peer_server, peers, postgres, server  # noqa: E402
 
 peers.inside_python({"PyYAML": "6.0.3", "jsonschema": "4.26.0"})
 
+import crds  # noqa: E402
 import jsonschema  # noqa: E402
 import yaml  # noqa: E402
 
@@ -84,6 +87,13 @@ def our_errors(document):
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 
+def spinkube_errors(document):
+    """By whom to errors, of those who have a schema for it."""
+    published, _ = crds.spinkube()
+    found = {"published": published and published.errors(document), "spinkube.json": our_errors(document)}
+    return {whose: errors for whose, errors in found.items() if errors is not None}
+
+
 def label(document):
     return f"{document['kind']} {document['metadata']['name']}"
 
@@ -136,15 +146,26 @@ def test_every_object_of_every_overlay_fits_its_published_schema():
     wrong, published, ours = [], 0, set()
     for (name, document), errors in zip(objects, schema_errors([document for _, document in objects])):
         if errors is None:
-            errors = our_errors(document)
-            checks.holds(errors is not None, f"{name}: nobody has a schema for {document['apiVersion']} {document['kind']}")
-            ours.add(document["kind"])
+            by = spinkube_errors(document)
+            checks.holds(by, f"{name}: nobody has a schema for {document['apiVersion']} {document['kind']}")
+            errors = [f"{whose}: {error}" for whose, found in by.items() for error in found]
+            if "published" in by:
+                published += 1
+            else:
+                ours.add(document["kind"])
         else:
             published += 1
         wrong += [f"{name}: {label(document)}: {error}" for error in errors]
     checks.equal(wrong, [])
-    print(f"        {published} objects against published schemas; {', '.join(sorted(ours))} against spinkube.json, OUR OWN:", flush=True)
-    print("        no registry that CI reaches carries the CRDs of SpinKube, so that is no proof that a cluster takes them", flush=True)
+    schemas, why = crds.spinkube()
+    if schemas is None:
+        print(f"        {published} objects against published schemas; {', '.join(sorted(ours))} against spinkube.json, OUR OWN,", flush=True)
+        print(f"        so that is no proof that a cluster takes them: {why}", flush=True)
+        print(f"        {crds.GIVEN}=FILE gives the published ones", flush=True)
+    else:
+        print(f"        {published} objects against published schemas; those of SpinKube: {schemas.source}", flush=True)
+        if schemas.not_looked_at:
+            print(f"        rules of those that are not looked at: {', '.join(sorted(schemas.not_looked_at))}", flush=True)
 
 
 def test_every_file_of_the_folder_is_used_by_an_overlay():
@@ -203,11 +224,86 @@ def test_a_misspelt_member_a_wrong_type_and_a_missing_member_are_found():
             place[path[-1]] = value
         objects.append(broken)
     for (kind, _, path, _, said), broken, errors in zip(breaks, objects, schema_errors(objects)):
-        errors = our_errors(broken) if errors is None else errors
-        if said is None:
-            checks.equal(errors, [], f"{kind} without {path[-1]}, which need not be there")
+        for whose, errors in (spinkube_errors(broken) if errors is None else {"published": errors}).items():
+            if said is None:
+                checks.equal(errors, [], f"{whose}: {kind} without {path[-1]}, which need not be there")
+            else:
+                checks.holds(any(said in error for error in errors), f"{whose}: {kind} {path}: {errors}")
+
+
+# As controller-gen writes them, of a resource that nobody has.
+DEFINITION = """
+kind: CustomResourceDefinition
+spec:
+  group: tests.example
+  names: {kind: %s}
+  versions:
+    - {name: v1, served: true, schema: {openAPIV3Schema: {type: object, properties: {metadata: {type: object}, spec: {type: object,
+        required: [image, mode], properties: {
+        image: {type: string}, mode: {type: string, default: quick, enum: [quick, slow]}, replicas: {type: integer, format: int32},
+        port: {anyOf: [{type: integer}, {type: string}], x-kubernetes-int-or-string: true}, until: {type: string, nullable: true},
+        labels: {type: object, additionalProperties: {type: string}}, free: {type: object, x-kubernetes-preserve-unknown-fields: true},
+        list: {type: array, x-kubernetes-list-type: set, items: {type: object, properties: {name: {type: string}}}},
+        map: {type: array, x-kubernetes-list-type: map, x-kubernetes-validations: [{rule: "true"}], items: {type: string}}}}}}}}
+    - {name: v0, served: false, schema: {openAPIV3Schema: {type: object}}}
+"""
+
+
+def test_a_definition_is_read_as_strictly_as_a_cluster_is_told_to():
+    schemas = crds.Schemas(DEFINITION % "Thing", "the test's own")
+    checks.equal(schemas.not_looked_at, {"x-kubernetes-list-type: map", "x-kubernetes-validations"})
+
+    def errors(version="v1", kind="Thing", metadata=(), **spec):
+        named = {"name": "a", **dict(metadata)}
+        found = schemas.errors({"apiVersion": f"tests.example/{version}", "kind": kind, "metadata": named, "spec": {"image": "i", **spec}})
+        return found if found is None else " ".join(found)
+
+    good = [{}, {"port": 80}, {"port": "http"}, {"until": None}, {"labels": {"a": "b"}}, {"free": {"any": {"thing": 1}}}, {"list": [{"name": "n"}]}, {"mode": "slow"}]
+    for spec in good:
+        checks.equal(errors(**spec), "", spec)
+    bad = [
+        ({"imaeg": "i"}, "imaeg"), ({"image": None}, "string"), ({"replicas": 2**31}, "maximum"), ({"replicas": "2"}, "integer"), ({"port": 1.5}, "1.5"),
+        ({"labels": {"a": 1}}, "string"), ({"list": [{"nmae": "n"}]}, "nmae"), ({"list": [{}, {}]}, "non-unique"), ({"mode": "fast"}, "fast"), ({"metadata": {"lables": {}}}, "lables"),
+        ({"version": "v0"}, "not served"), ({"version": "v2"}, "not served"),
+    ]
+    for spec, said in bad:
+        checks.contains(errors(**spec), said)
+    checks.equal(errors(kind="Other"), None)
+
+
+def test_what_is_no_definition_of_spinkube_s_is_not_taken_for_one():
+    both = DEFINITION % "SpinApp" + "---" + DEFINITION % "SpinAppExecutor"
+    pages = {"/both": both, "/one": DEFINITION % "SpinApp", "/html": "<html><title>Sign in</title></html>", "/empty": "", "/yaml": "{"}
+
+    class Pages(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = pages.get(self.path, "").encode()
+            self.send_response(200 if self.path in pages else 404)
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    pages_server = peer_server.start(Pages)
+    address = f"http://127.0.0.1:{pages_server.server_address[1]}"
+    checks.equal(len(crds.complete(crds.download(f"{address}/both"), "it").by_type), 2)
+    for path, said in (("/one", "SpinAppExecutor"), ("/html", "no list"), ("/empty", "no Custom"), ("/yaml", "no list"), ("/missing", "Not Found")):
+        try:
+            crds.complete(crds.download(address + path), path)
+        except crds.Unusable as error:
+            checks.contains(str(error), said)
         else:
-            checks.holds(any(said in error for error in errors), f"{kind} {path}: {errors}")
+            raise checks.Failure(f"{path} was taken")
+    pages_server.shutdown()
+    pages_server.server_close()
+    try:
+        crds.download(f"{address}/both")
+    except crds.Unusable as error:
+        checks.contains(str(error), "can't be had")
+    else:
+        raise checks.Failure("nobody answered there")
 
 
 def test_every_variable_of_the_application_has_its_place_in_the_spin_app_and_in_the_secret():
