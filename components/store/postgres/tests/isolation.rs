@@ -45,6 +45,7 @@ fn filled() -> Base {
             "forgetting VALUES ('{}')",
             "audit VALUES ('{}', 1, 'x', 1, 'a', 'policy', NULL, '{}', NULL)",
             "removals VALUES ('{}', 'x', 1, 'a', NULL, 1)",
+            "unsealed VALUES ('{}', 1)",
         ] {
             rows(&owner, &format!("INSERT INTO ventanilla.{}", values.replacen("{}", tenant, 1))).unwrap();
         }

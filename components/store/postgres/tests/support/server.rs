@@ -102,3 +102,27 @@ pub fn psql(database: &str, sql: &str) -> String {
     assert!(child.wait().expect("ended").success(), "{sql}");
     out
 }
+
+/// What statements, run as a role, say of the plans of every statement they run, with the rows that each step gave.
+#[allow(dead_code, reason = "each test program uses some of this")]
+pub fn plans(database: &str, role: &str, sql: &str) -> String {
+    let script = format!(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; SET auto_explain.log_timing = off; \
+         SET auto_explain.log_nested_statements = on; SET auto_explain.log_level = notice; SET ROLE {role};\n{sql}\n"
+    );
+    let port = server().port.to_string();
+    let mut child = Command::new("psql")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-p", &port, "-d", database])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql");
+    let mut input = child.stdin.take().expect("input");
+    let writing = std::thread::spawn(move || input.write_all(script.as_bytes()).expect("written"));
+    let mut said = String::new();
+    child.stderr.take().expect("words").read_to_string(&mut said).expect("text");
+    writing.join().expect("written");
+    assert!(child.wait().expect("ended").success(), "{said}");
+    said
+}
