@@ -13,6 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PEERS = os.path.join(ROOT, "target", "peers")
 TWILIO_PYPI = "9.13.0"
 TWILIO_NPM = "6.2.0"
+# What OpenTelemetry's exporters send.
+OPENTELEMETRY_PYPI = {"twilio": TWILIO_PYPI, "opentelemetry-proto": "1.45.2"}
 # Clients of GeoReport v2: one that files, one that reads.
 OPEN311_PYPI = {"three": "0.8.0", "georeport": "0.3.1"}
 

@@ -1,153 +1,33 @@
 """Traces: what leaves the host is read here with the official schema of OpenTelemetry (PyPI `opentelemetry-proto`), from a collector that is played."""
 
-import http.client
 import http.server
 import json
 import os
 import re
 import subprocess
 import signal
+import ssl
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import checks, peer_server, peers, server, sites, spin, twilio  # noqa: E402
+from support import certificates, checks, peer_server, peers, profile, server, sites, spin, twilio  # noqa: E402
 
-PYPI = {"twilio": peers.TWILIO_PYPI, "opentelemetry-proto": "1.45.2"}
-peers.inside_python(PYPI)
+peers.inside_python(peers.OPENTELEMETRY_PYPI)
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
-from opentelemetry.proto.trace.v1.trace_pb2 import Span  # noqa: E402
+from support import collector as collectors  # noqa: E402
+from support.collector import CLIENT, INTERNAL, SERVER, VOICE, WAIT, Collector, figures, named, place, route, started  # noqa: E402
 
-RUNNING = []
 THEIR_TRACE, THEIR_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 THEIRS = f"00-{THEIR_TRACE}-{THEIR_SPAN}-01"
 COURIER = "fake-courier-token"
 KEY = "fake-key-of-the-hostile-connector"
-WAIT = 30
-
-
-def value(of):
-    return getattr(of, of.WhichOneof("value"))
-
-
-class Collector:
-    """Takes OTLP over HTTP, as the specification has it."""
-
-    def __init__(self, status=200):
-        self.status, self.spans, self.raw, self.requests, self.lock = status, [], [], [], threading.Lock()
-        self.hang = threading.Event()
-        self.start(0)
-        RUNNING.append(self)
-
-    def start(self, port):
-        collector = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if collector.hang.is_set():
-                    time.sleep(60)
-                if collector.status == 200:
-                    collector.take(dict(self.headers.items()), self.path, body)
-                try:
-                    self.send_response(collector.status)
-                    self.send_header("content-length", "0")
-                    self.end_headers()
-                except OSError:
-                    pass
-
-            def log_message(self, *_):
-                pass
-
-        self.server = peer_server.start(Handler, port)
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def take(self, headers, path, body):
-        request = ExportTraceServiceRequest.FromString(body) if path.endswith("/v1/traces") else ExportTraceServiceRequest()
-        with self.lock:
-            self.raw.append(body)
-            self.requests.append((path, headers))
-            for of in request.resource_spans:
-                resource = {pair.key: value(pair.value) for pair in of.resource.attributes}
-                self.spans += [One(span, resource) for scoped in of.scope_spans for span in scoped.spans]
-
-    def kill(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-    def seen(self):
-        with self.lock:
-            return list(self.spans)
-
-    def trace(self, found, what, seconds=WAIT):
-        """All spans of the trace whose server's span fits. A request's spans leave together."""
-        def look():
-            for one in self.seen():
-                if one.kind == Span.SPAN_KIND_SERVER and found(one):
-                    return [other for other in self.seen() if other.trace == one.trace]
-            return None
-        return checks.eventually(look, seconds, f"a trace {what}; there are {[one.name for one in self.seen()]}")
-
-
-class One:
-    """A span."""
-
-    def __init__(self, span, resource):
-        self.trace, self.id, self.parent = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
-        self.name, self.kind, self.state = span.name, span.kind, span.trace_state
-        self.start, self.end, self.failed = span.start_time_unix_nano, span.end_time_unix_nano, span.status.code == 2
-        self.attributes = {pair.key: value(pair.value) for pair in span.attributes}
-        self.links = [(link.trace_id.hex(), link.span_id.hex()) for link in span.links]
-        self.resource = resource
-
-    def __repr__(self):
-        return f"{self.name} {self.attributes}"
-
-
-def named(spans, name):
-    found = [span for span in spans if span.name == name]
-    checks.equal(len(found), 1, f"spans named {name} of {spans}")
-    return found[0]
-
-
-def route(text, status=None):
-    return lambda span: span.attributes.get("http.route") == text and (status is None or span.attributes.get("http.response.status_code") == status)
-
-
-VOICE = "/telephony/twilio/..."
-
-
-def started(collector, arguments=(), cwd=server.ROOT, ready=True, variables=None, **more):
-    env = variables or server.environment()
-    env.update({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100", **more})
-    one = server.Server(env=env, arguments=arguments, cwd=cwd, ready=ready)
-    RUNNING.append(one)
-    return one
-
-
-def place(one, number, **more):
-    answer = one.twilio().send("/voice", twilio.call(twilio.sid(number)), **more)
-    checks.equal(answer.status, 200, answer.text)
-    return answer
-
-
-def figures(one):
-    text = one.send("GET", "/metrics").text
-    return {result: int(count) for result, count in re.findall(r'ventanilla_trace_spans_total\{result="(\w+)"\} (\d+)', text)}
 
 
 def finish():
-    for one in RUNNING:
-        try:
-            one.kill()
-        except OSError:
-            pass
+    collectors.clean()
     server.clean()
 
 
@@ -167,12 +47,15 @@ def test_a_webhook_is_one_trace_of_host_gateway_connector_and_store():
     checks.equal((run.parent, run.attributes), (host.id, {"ventanilla.component": "telephony-twilio"}))
     steps = [named(spans, name) for name in ("authenticate", "translate", "record", "acknowledge")]
     for step, after in zip(steps, [*steps[1:], None]):
-        checks.equal((step.parent, step.kind, step.failed), (run.id, Span.SPAN_KIND_INTERNAL, False), step.name)
+        checks.equal((step.parent, step.kind, step.failed), (run.id, INTERNAL, False), step.name)
         checks.holds(host.start <= run.start <= step.start <= step.end <= run.end, f"{step.name} is within its component")
         checks.holds(after is None or step.end <= after.start, f"{step.name} comes before what follows")
-    statements = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT and span.parent == steps[2].id]
+    statements = [span for span in spans if span.kind == CLIENT and span.parent == steps[2].id and span.name != "postgresql connection"]
     checks.equal(len(statements), 1, "one statement an intake")
-    checks.equal({name: statements[0].attributes[name] for name in ("db.system.name", "db.namespace")}, {"db.system.name": "sqlite", "db.namespace": "default"})
+    # tests/traces-stores has more of PostgreSQL.
+    database = ("postgresql", "data_") if profile.POSTGRES else ("sqlite", "default")
+    checks.equal(statements[0].attributes["db.system.name"], database[0])
+    checks.holds(statements[0].attributes["db.namespace"].startswith(database[1]), statements)
     path, headers = collector.requests[0]
     checks.equal((path, headers["content-type"], headers["x-key"]), ("/v1/traces", "application/x-protobuf", "of theirs"))
     checks.equal(len({span.id for span in collector.seen()}), len(collector.seen()), "ids are used once")
@@ -180,7 +63,7 @@ def test_a_webhook_is_one_trace_of_host_gateway_connector_and_store():
     one.send("GET", "/readyz")
     place(one, 2)
     collector.trace(lambda span: route(VOICE)(span) and span.trace != host.trace, "of the second call")
-    checks.equal({span.attributes["http.route"] for span in collector.seen() if span.kind == Span.SPAN_KIND_SERVER}, {VOICE, "/api/..."})
+    checks.equal({span.attributes["http.route"] for span in collector.seen() if span.kind == SERVER}, {VOICE, "/api/..."})
     checks.equal(one.stop(), 0)
 
 
@@ -257,7 +140,7 @@ def test_who_is_called_is_told_the_trace():
     version, trace, span, flags = heard[0]["traceparent"].split("-")
     checks.equal((version, flags), ("00", "01"))
     call = checks.eventually(lambda: [one for one in collector.seen() if (one.trace, one.id) == (trace, span)], WAIT, "the span it was told")[0]
-    checks.equal((call.name, call.kind), ("POST", Span.SPAN_KIND_CLIENT))
+    checks.equal((call.name, call.kind), ("POST", CLIENT))
     # Whose address it is stands in no configuration of the host's: it is not said.
     checks.equal(call.attributes, {"http.response.status_code": 204})
     receiver.shutdown()
@@ -343,7 +226,7 @@ def test_no_personal_data_gets_into_traces_or_logs():
     checks.equal(one.api(f"/api/madrid/cases/{reference}", "PATCH", {"status": "open", "assignee": "Anna"}).status, 200)
     one.api(f"/api/madrid/cases/{reference}")
     checks.equal(one.stop(), 0)
-    checks.holds(len([span for span in collector.seen() if span.kind == Span.SPAN_KIND_SERVER]) > len(requests), collector.seen())
+    checks.holds(len([span for span in collector.seen() if span.kind == SERVER]) > len(requests), collector.seen())
     secrets = [*PERSONAL, reference, reference.replace("-", ""), server.API_TOKEN, twilio.TOKEN, "127.0.0.1"]
     everything = b"".join(collector.raw)
     checks.equal([word for word in secrets if word.encode() in everything], [], "in what was sent to the collector")
@@ -424,6 +307,101 @@ def test_what_a_component_was_doing_when_it_trapped_is_closed_as_an_error():
     checks.equal([span.attributes.get("ventanilla.mode") for span in spans if span.name == "run component"], [None])
 
 
+def test_a_request_to_the_api_or_to_webhooks_is_a_trace_with_its_statements():
+    server.only_our_own("Spin 4.1 has no spans of databases")
+    collector = Collector()
+    one = started(collector).with_profile()
+    place(one, 1)
+    reference = one.cases()[0]["reference"]
+    # A tenant without destinations is not found, which the store is asked for first.
+    for method, target, body, component in (
+        ("GET", f"/api/madrid/cases/{reference}", None, "api"), ("PATCH", f"/api/madrid/cases/{reference}", {"status": "open"}, "api"), ("GET", "/webhooks/madrid", None, "webhooks"),
+    ):
+        seen = {span.trace for span in collector.seen()}
+        one.api(target, method, body)
+        path = f"/{component}/..."
+        spans = collector.trace(lambda span: route(path)(span) and span.trace not in seen, f"of {method} {target}")
+        host, run = named(spans, f"{method} {path}"), named(spans, "run component")
+        checks.equal((run.parent, run.attributes), (host.id, {"ventanilla.component": component}))
+        asked = [span for span in spans if span.kind == CLIENT]
+        checks.holds(asked and all(span.parent == run.id for span in asked), f"{method} {target}: {spans}")
+        system = "postgresql" if profile.POSTGRES else "sqlite"
+        checks.equal({span.attributes["db.system.name"] for span in asked}, {system})
+        checks.holds(any("db.operation.name" in span.attributes for span in asked), asked)
+    checks.holds(reference.encode() not in b"".join(collector.raw), "the case's reference is in no span")
+
+
+TRUST = "OTEL_EXPORTER_OTLP_CERTIFICATE"
+CLIENT_CERTIFICATE, CLIENT_KEY = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY"
+
+
+def test_a_collector_is_believed_by_its_own_authority_and_told_who_sends():
+    server.only_our_own("about our own exporter")
+    ours = certificates.Authority(server.folder(), "authority")
+    collector = Collector(tls=ours.context("collector", ["DNS:localhost"], clients=ours))
+    certificate, key = ours.issue("window", ["DNS:window.example"])
+    one = started(collector, **{TRUST: ours.pem, CLIENT_CERTIFICATE: certificate, CLIENT_KEY: key})
+    place(one, 1)
+    collector.trace(route(VOICE), "of the call, encrypted")
+    checks.equal(collector.senders[0]["subject"], ((("commonName", "window"),),))
+    checks.equal(one.stop(), 0)
+    checks.holds("does not take traces" not in one.errors(), one.errors())
+
+
+def test_a_certificate_that_is_not_believed_costs_spans_and_no_call_and_is_said_once_with_what_to_do():
+    server.only_our_own("about our own exporter")
+    ours, other = certificates.Authority(server.folder(), "authority"), certificates.Authority(server.folder(), "other")
+    for_localhost = ours.context("collector", ["DNS:localhost"])
+    asking = ours.context("strict", ["DNS:localhost"], clients=ours)
+    # TLS 1.3 refuses after the handshake, when the client has begun to send: then the connection's end may be all that it hears.
+    asking.maximum_version = ssl.TLSVersion.TLSv1_2
+    strict = Collector(tls=asking)
+    plain = Collector()
+    plain.url = plain.url.replace("http:", "https:")
+    cleartext = Collector(tls=for_localhost)
+    cleartext.url = cleartext.url.replace("https:", "http:")
+    cases = [
+        # Nobody's authority; another one's; another name; no TLS there; TLS there; a collector that wants to know who sends.
+        (Collector(tls=for_localhost), {}, TRUST),
+        (Collector(tls=for_localhost), {TRUST: other.pem}, TRUST),
+        (Collector(tls=ours.context("elsewhere", ["DNS:collector.example"])), {TRUST: ours.pem}, "the name that its certificate is for"),
+        (plain, {TRUST: ours.pem}, "write http://"),
+        (cleartext, {}, "https://"),
+        (strict, {TRUST: ours.pem}, CLIENT_CERTIFICATE),
+    ]
+    running = [(started(collector, **more), collector, remedy) for collector, more, remedy in cases]
+    for one, _, _ in running:
+        place(one, 1)
+    for one, collector, remedy in running:
+        # Given up: four tries were made.
+        checks.eventually(lambda: figures(one).get("failed", 0) > 0, WAIT, f"spans are given up: {remedy}")
+        place(one, 2)
+        said = [json.loads(line) for line in one.errors().splitlines() if "does not take traces" in line]
+        checks.equal([line["level"] for line in said], ["WARN"], one.errors())
+        checks.contains(said[0]["message"], remedy)
+        checks.equal((collector.raw, figures(one).get("sent", 0)), ([], 0))
+        checks.equal(len(one.cases()), 2)
+
+
+def test_files_of_certificates_that_can_not_be_used_end_the_start_and_are_named():
+    server.only_our_own("our own program's start")
+    ours, folder = certificates.Authority(server.folder(), "authority"), server.folder()
+    certificate, key = ours.issue("window", ["DNS:window.example"])
+    note = os.path.join(folder, "note.txt")
+    with open(note, "w") as file:
+        file.write("the certificate is with the colleague\n")
+    for variables, named_ in (
+        ({TRUST: note}, TRUST), ({TRUST: os.path.join(folder, "none.pem")}, TRUST), ({TRUST: ours.key}, TRUST), ({CLIENT_CERTIFICATE: certificate}, CLIENT_KEY),
+        ({CLIENT_CERTIFICATE: certificate, CLIENT_KEY: certificate}, CLIENT_KEY), ({CLIENT_CERTIFICATE: certificate, CLIENT_KEY: ours.key}, CLIENT_KEY),
+    ):
+        env = server.environment(**{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://localhost:9", **variables})
+        status, out, err = server.command("up", "--listen", "127.0.0.1:0", "--data", server.folder(), env=env)
+        checks.equal(status, 1, f"{variables}: {out}")
+        checks.contains(err, named_)
+        with open(ours.key) as file:
+            checks.holds(file.read().splitlines()[1] not in err, "the key is in the error")
+
+
 def test_a_setting_that_can_not_be_meant_ends_the_start_and_is_named():
     server.only_our_own("our own program's start")
     for name, wrong in (("OTEL_TRACES_SAMPLER", "sometimes"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")):
@@ -442,10 +420,10 @@ def test_on_spin_a_trace_goes_on_from_the_caller_to_the_component():
 
     def complete():
         spans = [span for span in collector.seen() if span.trace == THEIR_TRACE]
-        return spans if any(span.kind == Span.SPAN_KIND_SERVER for span in spans) else None
+        return spans if any(span.kind == SERVER for span in spans) else None
 
     spans = checks.eventually(complete, WAIT, "the trace of the call")
-    host = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER][0]
+    host = [span for span in spans if span.kind == SERVER][0]
     checks.equal(host.parent, THEIR_SPAN)
     # Spin 4.1 has no span around what a component asks of it by WASI 0.3: databases are not in the trace.
     checks.equal([span.parent for span in spans if "telephony-twilio" in span.name], [host.id], spans)
@@ -461,7 +439,7 @@ def test_what_spin_s_spans_say_of_citizens_is_taken_out_by_the_collector():
     call = twilio.call(twilio.sid(77), CallerName="Anna García")
     answer = one.twilio().send("/voice?who=Anna&tel=%2B34600111222", call, headers=[("x-forwarded-for", "203.0.113.9"), ("user-agent", "Anna"), ("traceparent", THEIRS)])
     checks.equal(answer.status, 200, answer.text)
-    checks.eventually(lambda: [span for span in collector.seen() if span.trace == THEIR_TRACE and span.kind == Span.SPAN_KIND_SERVER], WAIT, "the trace of the call")
+    checks.eventually(lambda: [span for span in collector.seen() if span.trace == THEIR_TRACE and span.kind == SERVER], WAIT, "the trace of the call")
     personal = [*PERSONAL, "127.0.0.1"]
     found = {name for span in collector.seen() for name, said in span.attributes.items() if any(word in str(said) for word in personal)}
     checks.holds("url.query" in found, found)

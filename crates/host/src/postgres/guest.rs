@@ -79,7 +79,8 @@ impl Opening {
             }
             refused.guest()
         })?;
-        pool::traced(None, pools.lease(outbound.class, address, ca, target)).await
+        let database = target.config.get_dbname().map(str::to_owned);
+        pool::traced(None, database.as_deref(), pools.lease(outbound.class, address, ca, target)).await
     }
 }
 

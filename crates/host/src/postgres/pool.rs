@@ -7,7 +7,12 @@ use super::{
     places::{Place, Places},
     tls,
 };
-use crate::{http::admission::Class, metrics::Metrics, options::PostgresLimits, telemetry::trace::Wait};
+use crate::{
+    http::admission::Class,
+    metrics::Metrics,
+    options::PostgresLimits,
+    telemetry::trace::{Value as Attribute, Wait},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
@@ -218,12 +223,16 @@ impl Lease {
             .ok_or_else(|| Error::Other("the connection is gone".into()))
     }
 
+    fn database(&self) -> Option<&str> {
+        self.pool.endpoint.target.config.get_dbname()
+    }
+
     pub(super) async fn execute(&self, sql: &str, parameters: &[ParameterValue]) -> Result<u64, Error> {
-        traced(Some(sql), self.connection()?.execute(sql, parameters, &self.pool.limits)).await
+        traced(Some(sql), self.database(), self.connection()?.execute(sql, parameters, &self.pool.limits)).await
     }
 
     pub(super) async fn query(&self, sql: &str, parameters: &[ParameterValue]) -> Result<Rows, Error> {
-        traced(Some(sql), self.connection()?.query(sql, parameters, &self.pool.limits)).await
+        traced(Some(sql), self.database(), self.connection()?.query(sql, parameters, &self.pool.limits)).await
     }
 }
 
@@ -241,9 +250,16 @@ impl Drop for Lease {
 }
 
 /// A statement, or without one the wait for a connection, as a span.
-pub(super) async fn traced<T>(sql: Option<&str>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(super) async fn traced<T>(
+    sql: Option<&str>,
+    database: Option<&str>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let name = if sql.is_some() { "postgresql" } else { "postgresql connection" };
     let mut wait = Wait::database(name, "postgresql", sql);
+    if let Some(database) = database {
+        wait.attribute("db.namespace", || Attribute::configured(database));
+    }
     let result = work.await;
     if let Err(error) = &result {
         wait.failed(match error {

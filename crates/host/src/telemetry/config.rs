@@ -2,11 +2,12 @@
 //! (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>). A value that can't be meant is an error at the start,
 //! not a silent default.
 
-use super::context::TraceId;
+use super::{context::TraceId, tls};
 use anyhow::{Context, Result, anyhow, bail};
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio_rustls::rustls::ClientConfig;
 
 /// Where spans go, how, and which.
 #[derive(Clone, Debug)]
@@ -14,8 +15,8 @@ pub struct Settings {
     /// Complete, `http` or `https`.
     pub(super) endpoint: Uri,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// PEM; besides the web's authorities.
-    pub(super) certificate: Option<String>,
+    /// Whose certificates are believed, and who we are. Made here, so that a file that can't be used ends the start at once.
+    pub(super) tls: Arc<ClientConfig>,
     /// Of one export.
     pub(super) timeout: Duration,
     /// Between two exports.
@@ -90,9 +91,22 @@ impl Settings {
                 bail!("OTEL_PROPAGATORS has {propagator:?}: only tracecontext is supported");
             }
         }
-        let certificate = either("CERTIFICATE").map(|(name, file)| {
-            std::fs::read_to_string(&file).with_context(|| format!("{name}: can't read {file}: name a PEM file"))
-        });
+        let file = |name: &'static str| {
+            either(name)
+                .map(|(name, file)| {
+                    std::fs::read_to_string(&file)
+                        .with_context(|| format!("{name}: can't read {file}: name a PEM file"))
+                })
+                .transpose()
+        };
+        let authority = file("CERTIFICATE")?;
+        let tls = match (file("CLIENT_CERTIFICATE")?, file("CLIENT_KEY")?) {
+            (None, None) => tls::config(authority.as_deref(), None)?,
+            (Some(certificate), Some(key)) => tls::config(authority.as_deref(), Some((&certificate, &key)))?,
+            _ => bail!(
+                "only one of OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY is set: name both files"
+            ),
+        };
         let headers = either("HEADERS").map(|(name, value)| headers(&name, &value)).transpose()?.unwrap_or_default();
         let timeout = either("TIMEOUT").map(|(name, value)| number(&name, &value)).transpose()?.unwrap_or(10_000);
         let batching = |name: &str, default: u64| match get(name) {
@@ -104,7 +118,7 @@ impl Settings {
         Ok(Some(Self {
             endpoint: address(&name, &endpoint)?,
             headers,
-            certificate: certificate.transpose()?,
+            tls,
             timeout: Duration::from_millis(timeout),
             delay: Duration::from_millis(batching("OTEL_BSP_SCHEDULE_DELAY", 5000)?),
             queue: usize::try_from(queue).unwrap_or(usize::MAX),
@@ -281,6 +295,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "a b=sesame"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
             ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/there/is/no/such/file"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "Cargo.toml"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/there/is/no/such/file"),
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("OTEL_TRACES_SAMPLER", "parentbased_"),
             ("OTEL_TRACES_EXPORTER", "console"),

@@ -1,14 +1,14 @@
 //! The way to the collector: a queue with a bound, and a thread that empties it. A collector that is slow or away costs spans, and never a
 //! request.
 
-use super::{config::Settings, otlp, trace::Finished};
+use super::{config::Settings, otlp, tls, trace::Finished};
 use crate::metrics::Metrics;
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::pki_types::ServerName;
 use std::{
     sync::{
         Arc,
@@ -58,11 +58,10 @@ impl Queue {
 
     /// Starts the thread.
     pub(super) fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Arc<Self>> {
-        let tls = tls(settings.certificate.as_deref())?;
         let (queue, waiting) = Self::new(settings, metrics);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("can't start the thread that sends traces")?;
-        let exporter = Exporter { queue: Arc::downgrade(&queue), settings: queue.settings.clone(), tls, broken: false };
+        let exporter = Exporter { queue: Arc::downgrade(&queue), settings: queue.settings.clone(), broken: false };
         std::thread::Builder::new()
             .name("traces".into())
             .spawn(move || runtime.block_on(exporter.run(waiting)))
@@ -94,7 +93,6 @@ impl Queue {
 struct Exporter {
     queue: std::sync::Weak<Queue>,
     settings: Settings,
-    tls: Arc<rustls::ClientConfig>,
     /// Said already.
     broken: bool,
 }
@@ -167,8 +165,10 @@ impl Exporter {
         match result {
             Err(why) if !self.broken => {
                 self.broken = true;
+                let secure = self.settings.endpoint.scheme_str() == Some("https");
+                let remedy = tls::remedy(why, secure).map(|remedy| format!(": {remedy}")).unwrap_or_default();
                 tracing::warn!(
-                    "the collector does not take traces: {why:#}; requests go on, spans are dropped and counted"
+                    "the collector does not take traces: {why:#}{remedy}; requests go on, spans are dropped and counted"
                 );
             }
             Ok(()) if self.broken => {
@@ -191,7 +191,10 @@ impl Exporter {
             let name =
                 ServerName::try_from(host.to_owned()).context("the endpoint's host is no name for a certificate")?;
             Box::new(
-                TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.context("no TLS connection")?,
+                TlsConnector::from(Arc::clone(&self.settings.tls))
+                    .connect(name, stream)
+                    .await
+                    .context("no TLS connection")?,
             )
         } else {
             Box::new(stream)
@@ -227,20 +230,4 @@ impl Exporter {
 enum Sent {
     Taken,
     Refused(StatusCode),
-}
-
-fn tls(certificate: Option<&str>) -> Result<Arc<rustls::ClientConfig>> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = certificate {
-        let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes())
-            .collect::<Result<_, _>>()
-            .context("OTEL_EXPORTER_OTLP_CERTIFICATE is not PEM")?;
-        if found.is_empty() {
-            bail!("OTEL_EXPORTER_OTLP_CERTIFICATE: the file has no -----BEGIN CERTIFICATE-----");
-        }
-        for certificate in found {
-            roots.add(certificate).context("OTEL_EXPORTER_OTLP_CERTIFICATE has an invalid certificate")?;
-        }
-    }
-    Ok(Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }

@@ -14,6 +14,7 @@ mod config;
 mod context;
 mod export;
 mod otlp;
+mod tls;
 pub(crate) mod trace;
 
 pub use config::Settings;
@@ -39,7 +40,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// The certificate can't be used, or there can't be a thread.
+    /// There can't be a thread.
     pub(crate) fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self> {
         Ok(Self(Queue::start(settings, metrics)?))
     }

@@ -18,8 +18,10 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Spans of one request; what is more is counted as dropped.
+/// Of one request, what is asked of databases and other servers; what is more is counted as dropped.
 const SPANS: usize = 128;
+/// Steps of components have places of their own: the request that finds an empty database makes a hundred tables before its steps end.
+const STEPS: usize = 64;
 /// Phases open inside each other.
 const DEPTH: usize = 16;
 /// A component at work on a request.
@@ -110,6 +112,9 @@ struct Spans {
     /// Begun by a component, or around it; the innermost last.
     open: Vec<Span>,
     done: Vec<Span>,
+    /// Of those, steps, and what was asked of others.
+    steps: usize,
+    asked: usize,
     dropped: usize,
     tenant: Option<Value>,
 }
@@ -118,7 +123,14 @@ impl Spans {
     fn add(&mut self, span: Span) {
         // Without these two the others hang in the air; there are few of them.
         let bears = span.kind == Kind::Server || span.name == RUN;
-        if bears || self.done.len() < SPANS {
+        let (count, most) = match span.kind {
+            Kind::Internal => (&mut self.steps, STEPS),
+            Kind::Server | Kind::Client => (&mut self.asked, SPANS),
+        };
+        if bears {
+            self.done.push(span);
+        } else if *count < most {
+            *count += 1;
             self.done.push(span);
         } else {
             self.dropped += 1;
@@ -445,7 +457,10 @@ pub(crate) fn method(method: &http::Method) -> &'static str {
 /// The kind of a statement. Nothing else of it: a component could have written values into it.
 fn operation(statement: &str) -> Option<&'static str> {
     let start = statement.trim_start();
-    let known = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "BEGIN", "COMMIT", "ROLLBACK", "PRAGMA", "EXPLAIN"];
+    let known = [
+        "SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CALL", "CREATE", "ALTER", "DROP", "BEGIN", "COMMIT",
+        "ROLLBACK", "PRAGMA", "EXPLAIN",
+    ];
     known.into_iter().find(|word| {
         start.get(..word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
             && !start.as_bytes().get(word.len()).is_some_and(u8::is_ascii_alphanumeric)

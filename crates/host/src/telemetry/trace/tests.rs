@@ -227,4 +227,15 @@ fn one_request_has_so_many_spans_and_no_more() {
     assert_eq!((finished.spans.len(), finished.dropped), (SPANS + 1, 372));
     named(&finished, "POST /telephony/acme/...");
     assert!(world.metrics.render().contains("result=\"dropped\"} 372\n"));
+    // What a component does is not crowded out by what it asks for, and has an end, too.
+    let finished = run(&mut world, || {
+        let work = Work::begin("telephony-acme", None);
+        (0..500).for_each(|_| drop(Wait::begin("POST", Kind::Client)));
+        for step in ["+translate", "-translate"].repeat(200) {
+            marked(step);
+        }
+        drop(work);
+    });
+    let steps = finished.spans.iter().filter(|span| span.name == "translate").count();
+    assert_eq!((steps, finished.spans.len(), finished.dropped), (STEPS, SPANS + STEPS + 2, 372 + 200 - STEPS));
 }
