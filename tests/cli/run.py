@@ -197,6 +197,46 @@ def test_a_profile_with_a_misspelt_or_missing_key_is_refused_with_its_place_and_
         checks.equal(one.api("/api/madrid/profile").json, before, "the profile")
 
 
+def test_the_example_of_a_profile_is_one_for_the_tenant_named():
+    status, output, errors = server.command("tenant", "export", "--example", "--tenant", "vilanova")
+    checks.equal(status, 0, errors)
+    checks.equal(json.loads(output)["tenant"], "vilanova")
+    with server.Server() as one:
+        example = output.replace('"vilanova"', '"madrid"')
+        status, output, errors = server.command("tenant", "apply", "-", "--url", one.url, "--token", server.API_TOKEN, stdin=example)
+        checks.equal(status, 0, output + errors)
+
+
+def test_typical_mistakes_are_told_with_what_to_do():
+    with server.Server() as one:
+        here = ("--url", one.url, "--tenant", "madrid")
+        status, output, errors = server.command("token", "--tenant", "madrid", "--scope", "read", "--json")
+        reader = json.loads(output)
+        for arguments, said in (
+            (("cases", "--url", one.url.replace("http:", "https:"), "--tenant", "madrid"), ("does not speak TLS", "write http://")),
+            (("cases", *here), ("401", "VENTANILLA_TOKEN")),
+            (("cases", *here, "--token", reader["token"]), ("401", "--token")),
+            (("case", "123-456-7890", *here, "--token", server.API_TOKEN), ("check digit",)),
+            (("ledger", "--from", "yesterday", *here, "--token", server.API_TOKEN), ("2026-11-21", "yesterday")),
+        ):
+            status, output, errors = server.command(*arguments)
+            checks.equal(status, 1, f"{arguments}: {output}")
+            checks.contains(errors, *said)
+    with server.Server(env=server.environment(tokens={"madrid": [reader["entry"]]})) as one:
+        status, output, errors = server.command("tenant", "apply", "-", "--url", one.url, "--token", reader["token"], stdin=json.dumps(server.PROFILE))
+        checks.equal(status, 1, output)
+        checks.contains(errors, "403", "--scope")
+    empty = server.folder()
+    with open(os.path.join(server.ROOT, "spin.toml")) as manifest, open(os.path.join(empty, "spin.toml"), "w") as copy:
+        copy.write(manifest.read())
+    status, output, errors = server.command("up", "--listen", "127.0.0.1:0", "--data", server.folder(), cwd=empty)
+    checks.equal((status, errors.count("gateway.wasm")), (1, 1), errors)
+    checks.contains(errors, "cargo xtask build")
+    status, output, errors = server.command("migrate", "--database-url", "postgres://owner:fake@127.0.0.1:1/desk?sslmode=disable")
+    checks.equal(status, 1, output)
+    checks.contains(errors, "127.0.0.1:1", "is PostgreSQL running there")
+
+
 def test_a_profile_of_another_tenant_is_not_applied_with_this_ones_token():
     with server.Server() as one:
         errors, _ = applied(one, {**server.PROFILE, "tenant": "sevilla"}, expect=1)

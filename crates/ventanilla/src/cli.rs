@@ -421,13 +421,17 @@ pub(crate) struct MigrateOptions {
 pub(crate) enum TenantCommand {
     /// Create or replace a tenant's profile: departments, languages, menu, opening hours.
     Apply {
-        /// Profile as JSON (`ventanilla tenant export` shows one); `-` reads standard input.
+        /// Profile as JSON (`ventanilla tenant export --example` shows one); `-` reads standard input.
         file: PathBuf,
     },
     /// List the tenants the token opens.
     List,
     /// Print the tenant's profile as JSON.
-    Export,
+    Export {
+        /// An invented one to start from, without asking a server.
+        #[arg(long)]
+        example: bool,
+    },
     /// Remove everything of a tenant, for good: cases, contacts, events, envelopes, seals, profile. Only the audit stays.
     ///
     /// From then on whoever sends for it is told that there is no such tenant. Keep the ledger's head it prints: by it a backup can still be checked.

@@ -83,12 +83,19 @@ impl Http {
             None => self.0.run(request.body(())?),
         };
         let mut answer = sent.map_err(|error| match error {
+            // rustls has no kind of its own here: what came was no TLS record.
+            ureq::Error::Io(cause)
+                if url.starts_with("https://") && cause.to_string().contains("InvalidContentType") =>
+            {
+                failure(format!("{url} does not speak TLS"), "write http://, or the port where a proxy ends TLS")
+            }
             ureq::Error::Io(_)
             | ureq::Error::ConnectionFailed
             | ureq::Error::HostNotFound
             | ureq::Error::Timeout(_) => failure(
                 format!("no answer from {url}: {error}"),
-                "is the server running? start it with `ventanilla up`, or say where it is with --url",
+                "is the server running? start it with `ventanilla up`, or say where it is with --url \
+                 (without it: where one last served from the folder --data, else port 3000 of this machine)",
             ),
             other => anyhow::Error::from(other).context(format!("cannot ask {url}")),
         })?;
@@ -139,9 +146,16 @@ impl Client {
         let what = format!("{method} {path}: {} ({})", reply.detail(), reply.status);
         Err(match reply.status {
             401 => failure(what, "give a token of the tenant with --token or VENTANILLA_TOKEN"),
+            403 => {
+                failure(what, "use a token that may (`ventanilla token --scope …` makes one), or one with all scopes")
+            }
             404 => failure(what, "is the tenant right? name it with --tenant"),
             400 => failure(what, "correct the value named and try again"),
-            503 => failure(what, "the store may be busy or its disk full; see the server's log"),
+            429 => failure(what, "wait a little and try again"),
+            503 => failure(
+                what,
+                "the store can't be reached, is busy, or its disk is full: see `ventanilla doctor` and the server's log",
+            ),
             _ => failure(what, "see the server's log"),
         })
     }

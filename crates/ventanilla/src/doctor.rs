@@ -3,7 +3,7 @@
 use crate::cli::{DoctorOptions, TargetOptions};
 use crate::client::{Client, Http};
 use crate::config;
-use crate::failure::failure;
+use crate::failure::{self, failure};
 use crate::output::{clean, items, text};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -138,11 +138,8 @@ fn tenant(client: &Client) -> Vec<Finding> {
     let ledger = match client.get("ledger", &[]) {
         Ok(ledger) => ledger,
         Err(error) => {
-            return vec![found(
-                Level::Fault,
-                format!("{error:#}"),
-                "give a token of the tenant with the scope read (--tenant, --token)",
-            )];
+            let remedy = failure::hint(&error).unwrap_or("see the server's log").to_owned();
+            return vec![found(Level::Fault, format!("{error:#}"), remedy)];
         }
     };
     let number = |pointer: &str| ledger.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);

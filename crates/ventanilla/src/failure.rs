@@ -22,10 +22,15 @@ pub(crate) fn failure(what: impl Into<String>, hint: impl Into<String>) -> anyho
     Failure { what: what.into(), hint: hint.into() }.into()
 }
 
+/// What to do about it, if it says so.
+pub(crate) fn hint(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<Failure>().map(|failure| failure.hint.as_str())
+}
+
 /// Tells it on standard error.
 pub(crate) fn report(error: &anyhow::Error) {
     eprintln!("error: {}", crate::output::clean(&format!("{error:#}")));
-    if let Some(failure) = error.downcast_ref::<Failure>() {
-        eprintln!("hint: {}", failure.hint);
+    if let Some(hint) = hint(error) {
+        eprintln!("hint: {hint}");
     }
 }

@@ -27,7 +27,13 @@ pub(crate) fn run(options: &MigrateOptions) -> Result<()> {
     let Target { address, ca } = target(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let migrated = runtime.block_on(async {
-        let session = Connection(Session::open(&address, ca.as_deref()).await?);
+        let session = Session::open(&address, ca.as_deref()).await.map_err(|error| {
+            failure(
+                format!("{error:#}"),
+                "is PostgreSQL running there, and are host, user, password and database of the address right?",
+            )
+        });
+        let session = Connection(session?);
         let mut migrated = migrate::run(&session).await;
         for role in &options.admit {
             if migrated.is_ok()

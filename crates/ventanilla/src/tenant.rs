@@ -24,11 +24,24 @@ pub(crate) fn run(options: &TargetOptions, command: &TenantCommand) -> Result<()
         TenantCommand::Remove { code, confirm, reason, author } => {
             remove(options, code, confirm.as_deref(), reason, author)
         }
-        TenantCommand::Export => {
+        TenantCommand::Export { example: true } => {
+            println!("{:#}", example(options.tenant.as_deref())?);
+            Ok(())
+        }
+        TenantCommand::Export { example: false } => {
             println!("{:#}", options.client()?.get("profile", &[])?);
             Ok(())
         }
     }
+}
+
+/// The demo's, as if it were this tenant's.
+fn example(tenant: Option<&str>) -> Result<Value> {
+    let mut profile: Value = serde_json::from_str(crate::up::PROFILE).context("the example is not JSON")?;
+    if let (Some(code), Some(member)) = (tenant, profile.get_mut("tenant")) {
+        *member = code.into();
+    }
+    Ok(profile)
 }
 
 /// Part by part, until nothing is left.
@@ -91,7 +104,10 @@ fn read(file: &Path) -> Result<Value> {
     }
     let profile: Value = serde_json::from_str(&source).with_context(|| format!("{} is not JSON", file.display()))?;
     parse_profile(&profile).map_err(|error| {
-        failure(format!("{}: {error}", file.display()), "see `ventanilla tenant export` for a profile that works")
+        failure(
+            format!("{}: {error}", file.display()),
+            "`ventanilla tenant export --example` prints a profile that works",
+        )
     })?;
     Ok(profile)
 }
@@ -99,6 +115,13 @@ fn read(file: &Path) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_is_a_profile_of_the_tenant_named() {
+        let profile = parse_profile(&example(Some("vilanova")).unwrap()).unwrap();
+        assert_eq!(profile.tenant, "vilanova");
+        assert!(!profile.departments.is_empty());
+    }
 
     #[test]
     fn a_mistake_in_a_profile_is_told_with_file_and_place() {

@@ -154,12 +154,13 @@ impl Manifest {
 
     /// Fails when a component file that is needed is not there.
     pub fn check_files(&self) -> Result<()> {
-        let mut missing = BTreeSet::new();
+        let mut missing = BTreeMap::new();
         for component in self.components.values() {
             let dependencies = component.dependencies.values().map(|d| &d.source);
             for path in std::iter::once(&component.source).chain(dependencies) {
                 if !path.is_file() {
-                    missing.insert((path.display().to_string(), component.id.clone()));
+                    // One is enough to find it in the manifest.
+                    missing.entry(path.display().to_string()).or_insert_with(|| component.id.clone());
                 }
             }
         }
@@ -167,7 +168,11 @@ impl Manifest {
             return Ok(());
         }
         let list: Vec<String> = missing.iter().map(|(path, id)| format!("{path} (component {id})")).collect();
-        Err(anyhow!("{}: missing component files: {}; run cargo xtask build", self.file.display(), list.join(", ")))
+        Err(anyhow!(
+            "{}: missing component files: {}; run cargo xtask build, or copy its target/components beside the manifest",
+            self.file.display(),
+            list.join(", ")
+        ))
     }
 
     /// The routes, most specific first.

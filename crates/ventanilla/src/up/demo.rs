@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use ventanilla_host::Host;
 
 /// The municipality.
-const PROFILE: &str = include_str!("../../demo/profile.json");
+pub(crate) const PROFILE: &str = include_str!("../../demo/profile.json");
 
 /// Gives the demo tenant the secrets its connectors say they need. True if something was added.
 pub(crate) async fn complete_settings(host: &Host, connectors: &[Connector], state: &mut State) -> Result<bool> {

@@ -11,6 +11,7 @@ use crate::state::{self, DEMO, State};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use courier::Courier;
+pub(crate) use demo::PROFILE;
 use serde_json::{Value, json};
 use setup::{Connector, Setup};
 pub(crate) use setup::{connectors, has_webhooks};
