@@ -3,6 +3,8 @@
 //! A step is read first and then written in one statement, which refuses (*moved*) when anything came to its cases or people in between; then
 //! it is read again. So nobody waits for the reading, and nothing is half done.
 
+use std::collections::BTreeSet;
+
 use channel_sdk::json::format_instant;
 use channel_sdk::reference;
 use serde_json::{Map, Value, json};
@@ -186,6 +188,13 @@ fn count(document: &Value, name: &str) -> u64 {
     document.get(name).and_then(Value::as_u64).unwrap_or(0)
 }
 
+/// Cases, oldest first, whatever order a database finds them in: this is the order in which the feed tells of them.
+fn in_order(cases: &[Value]) -> Vec<Value> {
+    let mut cases = cases.to_vec();
+    cases.sort_by_key(|case| case.as_i64().or_else(|| case.get(0)?.as_i64()));
+    cases
+}
+
 /// Events with the keys that they get: new ones where they are erased, unless they were before.
 fn keyed(events: &[Value], whole: bool) -> Value {
     let one = |event: &Value| {
@@ -261,8 +270,9 @@ pub async fn erase<P: Privacy>(
     let (by, why, whom) = (author(by)?, reason(why)?, whom(&subject)?);
     for _ in 0..TRIES {
         let found = store.concern(&tenant, &whom).await?;
-        let (cases, events) = (list(&found, "cases"), list(&found, "events"));
-        let contacts = list(&found, "contacts");
+        let (cases, events) = (in_order(list(&found, "cases")), list(&found, "events"));
+        // Who is found by two handles is one.
+        let contacts: BTreeSet<&str> = list(&found, "contacts").iter().filter_map(Value::as_str).collect();
         match &whom.reference {
             Some(bare) if cases.is_empty() => return Err(unknown_case(bare)),
             None if contacts.is_empty() => {
@@ -273,12 +283,12 @@ pub async fn erase<P: Privacy>(
             _ => {}
         }
         let reference = |case: &Value| case.get(1).and_then(Value::as_str).map(reference::format).unwrap_or_default();
-        let held: Vec<String> =
+        let held: BTreeSet<String> =
             cases.iter().filter(|case| case.get(2).and_then(Value::as_i64) != Some(0)).map(reference).collect();
         if !held.is_empty() {
             return Err(StoreError::Invalid(format!(
                 "nothing was erased: on hold, or in one request with a case on hold: {}; end the hold first, if the law allows it",
-                held.join(", ")
+                held.into_iter().collect::<Vec<_>>().join(", ")
             )));
         }
         let references: Vec<String> = cases.iter().map(reference).collect();
@@ -296,7 +306,7 @@ pub async fn erase<P: Privacy>(
         if dry_run {
             return Ok(erasure);
         }
-        let subject = match (&whom.reference, contacts.first().and_then(Value::as_str)) {
+        let subject = match (&whom.reference, contacts.first()) {
             (Some(bare), _) => Some(reference::format(bare)),
             (None, contact) => contact.map(|id| format!("contact {id}")),
         };
@@ -309,7 +319,7 @@ pub async fn erase<P: Privacy>(
             subject,
             reason: why.clone(),
             cases: cases.iter().filter_map(|case| case.get(0).cloned()).collect(),
-            contacts: if whom.reference.is_some() { json!([]) } else { contacts.into() },
+            contacts: if whom.reference.is_some() { json!([]) } else { json!(contacts) },
             events: keyed(events, true),
             envelopes: json!([]),
             kind: Kind::Cases,
@@ -348,8 +358,9 @@ pub async fn retain<P: Privacy>(store: &P, at: i64, limit: u32) -> Result<Retain
         let (Some(kind), Some(cutoff)) = (kind, due.get("cutoff").and_then(Value::as_i64)) else {
             return Err(row_error(RowError("a rule of retention has an unknown kind".into())));
         };
-        let (cases, events) = (list(&due, "cases"), list(&due, "events"));
+        let (cases, events) = (in_order(list(&due, "cases")), list(&due, "events"));
         let envelopes = list(&due, "envelopes");
+        let items = cases.len() as u64 + count(&due, "alone") + envelopes.len() as u64;
         let order = Order {
             tenant: tenant.to_owned(),
             run: crate::ids::uuid_v7(at, store.randomness()).map_err(no_random)?,
@@ -367,8 +378,6 @@ pub async fn retain<P: Privacy>(store: &P, at: i64, limit: u32) -> Result<Retain
         };
         match store.blank(&order).await? {
             Some(_) => {
-                let alone = count(&due, "alone");
-                let items = cases.len() as u64 + alone + envelopes.len() as u64;
                 changed += u32::try_from(items.max(1)).unwrap_or(limit);
             }
             None if moved < TRIES => moved += 1,

@@ -363,12 +363,12 @@ pub fn envelope(row: &Value, body: Vec<u8>) -> Read<Envelope> {
     })
 }
 
-/// An item of the outbox that was leased at `now`; `attempts` counts this one.
+/// An item of the outbox that was leased at `now`; `attempts` counts this one. None: who asked was erased meanwhile.
 ///
 /// # Errors
 ///
 /// When the row is not what the store writes.
-pub fn item(row: &Value, now: i64) -> Read<Item> {
+pub fn item(row: &Value, now: i64) -> Read<Option<Item>> {
     let event = stored_event(row.get("event").ok_or_else(|| missing("event"))?)?;
     let id = needed(row, "id")?;
     let answer = Answer {
@@ -378,15 +378,16 @@ pub fn item(row: &Value, now: i64) -> Read<Item> {
         automatic: truth(row, "automatic"),
         now,
     };
-    Ok(Item {
+    let Some(message) = outgoing(answer, &event) else { return Ok(None) };
+    Ok(Some(Item {
         id,
         tenant: needed(row, "tenant")?,
         connector: needed(row, "connector")?,
-        message: outgoing(answer, &event)?,
+        message,
         attempt: count(row, "attempts").saturating_sub(1),
         created_at: instant(row, "created_at")?,
         done: count(row, "done"),
-    })
+    }))
 }
 
 /// A reader of the feed that has come to `position`.
@@ -452,19 +453,15 @@ pub struct Answer {
     pub now: i64,
 }
 
-/// The message that answers `event`.
-///
-/// # Errors
-///
-/// When the event has no sender.
-pub fn outgoing(answer: Answer, event: &StoredEvent) -> Read<Outgoing> {
+/// The message that answers `event`. None: it has no sender any more.
+pub fn outgoing(answer: Answer, event: &StoredEvent) -> Option<Outgoing> {
     let asked = &event.event;
     let mut references = asked.references.clone();
     references.extend(asked.message_id.clone());
-    Ok(Outgoing {
+    Some(Outgoing {
         id: answer.id,
         case_reference: Some(reference::format(&answer.reference)),
-        recipient: asked.sender.clone().ok_or_else(|| missing("sender"))?,
+        recipient: asked.sender.clone()?,
         sender: asked.recipient.clone(),
         subject: asked.subject.clone(),
         text: answer.text,

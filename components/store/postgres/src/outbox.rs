@@ -24,10 +24,19 @@ impl<C: Connect> PostgresStore<C> {
             return Err(StoreError::Invalid("the lease must end after it begins".into()));
         }
         let parameters = vec![given(&connector), now.into(), until.into(), i64::from(limit).into()];
-        match self.call("claim_1", parameters).await? {
-            Json::Array(items) => items.iter().map(|item| rows::item(item, now).map_err(row_error)).collect(),
-            _ => Ok(Vec::new()),
+        let Json::Array(rows) = self.call("claim_1", parameters).await? else { return Ok(Vec::new()) };
+        let mut items = Vec::new();
+        for row in &rows {
+            match rows::item(row, now).map_err(row_error)? {
+                Some(item) => items.push(item),
+                // Otherwise it would be claimed again and again, before the others.
+                None => {
+                    let id = row.get("id").and_then(Json::as_str).unwrap_or_default();
+                    self.conclude(id.to_owned(), now, Settlement::Failed("erased".into())).await?;
+                }
+            }
         }
+        Ok(items)
     }
 
     pub(crate) async fn waiting(&self) -> Result<Vec<Queue>, StoreError> {

@@ -43,7 +43,18 @@ impl<C: Connect> SqliteStore<C> {
         let mut rows =
             self.rows(CLAIM, vec![now.into(), until.into(), i64::from(limit).into(), connector.into()]).await?;
         rows.sort_by_key(|row| (row.integer(5), row.integer(7), row.integer(0)));
-        rows.iter().map(|row| item(row, now)).collect()
+        let mut items = Vec::new();
+        for row in &rows {
+            match item(row, now)? {
+                Some(item) => items.push(item),
+                // Otherwise it would be claimed again and again, before the others.
+                None => {
+                    let id = row.text(1).unwrap_or_default();
+                    self.conclude(id.to_owned(), now, Settlement::Failed("erased".into())).await?;
+                }
+            }
+        }
+        Ok(items)
     }
 
     pub(crate) async fn waiting(&self) -> Result<Vec<Queue>, StoreError> {
@@ -69,12 +80,13 @@ impl<C: Connect> SqliteStore<C> {
             }
             Settlement::Failed(reason) => ("failed", None, None, Some(reason)),
         };
-        // What was sent stays sent, whatever a second courier says afterwards.
+        // What was sent stays sent, whatever a second courier says afterwards. What was erased while it was being sent has left, but is not tried
+        // again, and gets no message id.
         let sql = "UPDATE outbox SET \
-               state = CASE WHEN state = 'sent' THEN state ELSE ?2 END, \
+               state = CASE WHEN state = 'sent' OR (state = 'failed' AND reason = 'erased' AND ?2 <> 'sent') THEN state ELSE ?2 END, \
                due_at = coalesce(?3, due_at), \
-               message_id = coalesce(message_id, ?4), \
-               reason = CASE WHEN state = 'sent' THEN reason ELSE ?5 END, \
+               message_id = CASE WHEN state = 'failed' AND reason = 'erased' THEN message_id ELSE coalesce(message_id, ?4) END, \
+               reason = CASE WHEN state = 'sent' OR (state = 'failed' AND reason = 'erased' AND ?2 <> 'sent') THEN reason ELSE ?5 END, \
                leased_until = NULL, settled_at = ?6 \
              WHERE id = ?1 RETURNING seq";
         let parameters = vec![
@@ -92,17 +104,19 @@ impl<C: Connect> SqliteStore<C> {
     }
 }
 
-fn item(row: &Row, now: Instant) -> Result<Item, StoreError> {
+/// None: who asked was erased meanwhile.
+fn item(row: &Row, now: Instant) -> Result<Option<Item>, StoreError> {
     let text = |index| row.text(index).map(unescape).unwrap_or_default();
     let event = rows::stored_event(&store::json(row, 9)?).map_err(row_error)?;
     let answer = Answer { id: text(1), reference: text(8), text: text(4), automatic: row.integer(5) == Some(1), now };
-    Ok(Item {
+    let Some(message) = rows::outgoing(answer, &event) else { return Ok(None) };
+    Ok(Some(Item {
         id: text(1),
         tenant: text(2),
         connector: text(3),
-        message: rows::outgoing(answer, &event).map_err(row_error)?,
+        message,
         attempt: row.integer(6).and_then(|claims| u32::try_from(claims - 1).ok()).unwrap_or(0),
         created_at: row.integer(10).unwrap_or(now),
         done: row.integer(11).and_then(|done| u32::try_from(done).ok()).unwrap_or(0),
-    })
+    }))
 }

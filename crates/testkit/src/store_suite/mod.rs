@@ -203,6 +203,8 @@ macro_rules! store_suite {
             several_that_retain_at_once_do_it_once
             an_erasure_under_way_loses_no_intake
             the_feed_tells_of_an_erasure
+            what_was_being_sent_when_it_was_erased_is_not_sent_again
+            whose_name_is_due_before_the_reply_left_gets_none
             a_removed_tenant_leaves_its_audit_and_nothing_else
             the_audit_is_read_newest_first_in_pages
         );

@@ -7,6 +7,7 @@ use store_sdk::Store;
 use store_sdk::cases::{ReplyState, Update};
 use store_sdk::feed::{Fact, Start};
 use store_sdk::log::{Disposition, Envelope, Page, StoreError};
+use store_sdk::outbox::{Item, Settlement};
 use store_sdk::privacy::{AuditEntry, Counts, Erasure, Kind, Rule, Subject};
 
 use super::make::*;
@@ -462,6 +463,53 @@ pub fn the_feed_tells_of_an_erasure<W: World>(world: &W) {
         })
         .collect();
     assert_eq!(told, [("status".to_owned(), Some("closed".to_owned())), ("erased".to_owned(), Some(entry))]);
+}
+
+fn claim<S: Store>(store: &S, at: i64) -> Vec<Item> {
+    again(|| block_on(store.claim("messaging/example".into(), at, at + 5, 10)))
+}
+
+fn answer<S: Store>(store: &S, reference: &str) {
+    block_on(store.reply(TENANT.into(), reference.into(), format!("dear {SECRET}"), "ana".into(), T0)).expect("reply");
+}
+
+/// The courier had it before the erasure: what it says afterwards brings nothing back, and holds up nobody else's.
+pub fn what_was_being_sent_when_it_was_erased_is_not_sent_again<W: World>(world: &W) {
+    let store = world.open();
+    let settlements = [
+        (Settlement::Retry((T0 + 20, "busy".into())), ReplyState::Failed),
+        (Settlement::Failed(format!("no such {SECRET}")), ReplyState::Failed),
+        (Settlement::Sent(Some(format!("<{SECRET}-out@example.org>"))), ReplyState::Sent),
+    ];
+    for (number, (settlement, state)) in settlements.into_iter().enumerate() {
+        let reference = take(&store, "messaging/example", T0, written(&format!("m{number}")));
+        answer(&store, &reference);
+        let items = claim(&store, T0);
+        assert_eq!(items.len(), 1, "{number}");
+        erase(&store, who("device", PHONE));
+        block_on(store.settle(items[0].id.clone(), T0 + 10, settlement)).expect("settled");
+        assert_eq!(case(&store, &reference).replies[0].state, state, "{number}");
+        assert!(claim(&store, T0 + 30).is_empty(), "{number}");
+        nothing_left(&store, TENANT);
+    }
+    assert_eq!(block_on(store.queues()), Ok(Vec::new()));
+}
+
+/// A reply that waits longer than the rules keep whom it is for.
+pub fn whose_name_is_due_before_the_reply_left_gets_none<W: World>(world: &W) {
+    let store = world.open();
+    let late = take(&store, "messaging/example", T0, written("m1"));
+    answer(&store, &late);
+    status(&store, &late, CaseStatus::Closed, T0);
+    rules(&store, TENANT, &[(Kind::Envelopes, 1), (Kind::People, 1)]);
+    assert!(retain(&store, T0 + DAY) > 0);
+    let other = Event { sender: Some(handle("messenger", "b")), ..chat("k2", "b") };
+    let open = reference(&record(&store, "messaging/example", other));
+    answer(&store, &open);
+    let cases: Vec<_> = claim(&store, T0 + DAY).into_iter().map(|item| item.message.case_reference).collect();
+    assert_eq!(cases, [Some(open)]);
+    let reply = case(&store, &late).replies.remove(0);
+    assert_eq!((reply.state, reply.reason.as_deref()), (ReplyState::Failed, Some("erased")));
 }
 
 /// Bounded steps; the audit and the neighbour stay; nothing is taken in until there is a profile again, and then the chain begins anew.
