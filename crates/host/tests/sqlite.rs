@@ -212,3 +212,45 @@ fn a_locked_file_is_refused_with_a_remedy() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+/// Fills so many pages of 4 KiB.
+fn pages(count: u32) -> String {
+    format!(
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {count}) INSERT INTO t SELECT randomblob(4000) FROM n"
+    )
+}
+
+#[tokio::test]
+async fn the_log_is_written_back_while_others_write_and_begins_anew() {
+    let fixture = fixture();
+    fixture.run("CREATE TABLE t(v BLOB)").await.unwrap();
+    let log = fixture.folder.path().join("default.sqlite-wal");
+    // https://www.sqlite.org/fileformat2.html#walformat: the header's fourth number counts how often the log began anew.
+    let generation = || std::fs::read(&log).unwrap()[12..16].to_vec();
+    let first = generation();
+    let mut written = 0;
+    while generation() == first {
+        assert!(written < 80_000, "the log has {written} pages and is still the first one");
+        fixture.run(&pages(400)).await.unwrap();
+        written += 400;
+    }
+    let file = std::fs::metadata(fixture.database.file()).unwrap().len();
+    assert!(file >= 1_000 * 4096, "what stood in the log is in the file, which has {file} bytes");
+    let rows = fixture.run("SELECT count(*) FROM t").await.unwrap().rows;
+    assert!(matches!(rows[0].values[0], SqlValue::Integer(count) if count == written));
+}
+
+#[tokio::test]
+async fn erasing_from_the_log_never_finds_it_busy_with_being_written_back() {
+    let fixture = fixture();
+    fixture.run("CREATE TABLE t(v BLOB)").await.unwrap();
+    for wait in [0, 1, 2, 4, 8, 16] {
+        // So many that the thread which writes the log back is at it when the next statement comes.
+        fixture.run(&pages(5_000)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        let rows = fixture.run("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap().rows;
+        assert!(matches!(rows[0].values[0], SqlValue::Integer(0)), "the log is kept, with what was to be erased");
+        let log = std::fs::metadata(fixture.folder.path().join("default.sqlite-wal")).unwrap().len();
+        assert_eq!(log, 0);
+    }
+}

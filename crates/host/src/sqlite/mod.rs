@@ -1,5 +1,6 @@
-//! `spin:sqlite`: one writer thread per database file, which commits concurrent writes together, and a few readers.
+//! `spin:sqlite`: one writer thread per database file, which commits concurrent writes together, one that moves the log into the file, and a few readers.
 
+mod checkpoint;
 mod classify;
 mod errors;
 mod guest;
@@ -91,13 +92,15 @@ impl Database {
                 format!("can't create the data folder {}: give a writable --data folder", folder.display())
             })?;
         }
-        let connection = run::open(file).map_err(|error| errors::opening(label, file, &error))?;
+        let opened = || run::open(file).map_err(|error| errors::opening(label, file, &error));
+        let mut connection = opened()?;
+        let turn = checkpoint::install(&mut connection, opened()?, label)?;
         let (writer_sender, writer_jobs) = mpsc::channel();
-        writer::start(connection, writer_jobs, label, Arc::clone(metrics))?;
+        writer::start(connection, turn, writer_jobs, label, Arc::clone(metrics))?;
         let (readers, tasks) = mpsc::channel::<Task>();
         let tasks = Arc::new(Mutex::new(tasks));
         for number in 0..READERS {
-            let connection = run::open(file).map_err(|error| errors::opening(label, file, &error))?;
+            let connection = opened()?;
             connection.pragma_update(None, "query_only", true).map_err(|error| errors::opening(label, file, &error))?;
             let (tasks, writer, label) = (Arc::clone(&tasks), writer_sender.clone(), label.to_owned());
             std::thread::Builder::new()

@@ -4,7 +4,7 @@
 //! before its commit. A statement that fails fails alone; if SQLite rolls the whole transaction back because of it, or
 //! the commit finds a violated deferred constraint, the others, which nobody has been told about, are run again one by one.
 
-use super::{Rows, SqlError, Task, classify, run};
+use super::{Rows, SqlError, Task, checkpoint::Turn, classify, run};
 use crate::metrics::Metrics;
 use anyhow::{Context, Result};
 use rusqlite::{Connection, ErrorCode};
@@ -42,6 +42,7 @@ pub(super) enum Job {
 /// Starts the thread.
 pub(super) fn start(
     mut connection: Connection,
+    turn: Turn,
     jobs: mpsc::Receiver<Job>,
     label: &str,
     metrics: Arc<Metrics>,
@@ -54,10 +55,12 @@ pub(super) fn start(
             if let Err(error) = connection.pragma_update(None, "cache_size", -CACHE_KIB) {
                 tracing::warn!(database = label, %error, "the page cache keeps its default size: large commits are slower");
             }
-            let done = Writer { connection: &connection, watch, label: &label, metrics: &metrics }.serve(&jobs);
+            let done = Writer { connection: &connection, turn: &turn, watch, label: &label, metrics: &metrics }.serve(&jobs);
+            let nobody_else = turn.take();
             if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                 tracing::warn!(database = label, %error, "the log was not written back into the file; the next start does it");
             }
+            drop(nobody_else);
             drop(connection);
             if let Some(done) = done {
                 let _ = done.send(());
@@ -69,6 +72,7 @@ pub(super) fn start(
 
 struct Writer<'a> {
     connection: &'a Connection,
+    turn: &'a Turn,
     watch: run::Watch,
     label: &'a str,
     metrics: &'a Metrics,
@@ -94,7 +98,12 @@ impl Writer<'_> {
                     self.metrics.sqlite_group(self.label, group.len());
                     self.group(group);
                 }
-                Job::Alone(task) => self.alone(task),
+                Job::Alone(task) => {
+                    // It may be a checkpoint (docs/privacy.md), which gives up while another one runs.
+                    let nobody_else = self.turn.take();
+                    self.alone(task);
+                    drop(nobody_else);
+                }
                 Job::Transaction { begin, statements } => self.transaction(begin, &statements),
                 Job::Close(done) => return Some(done),
             }
