@@ -16,7 +16,7 @@ pub(crate) struct Program {
     pub(crate) rates: Vec<f64>,
     pub(crate) figures: Figures,
     pub(crate) peak_mib: f64,
-    /// Milliseconds of processor time for a call, of each round.
+    /// Milliseconds of processor time for a call, of each round. None of Spin, which works in a process of its process.
     costs: Vec<f64>,
     run: Run,
 }
@@ -34,9 +34,9 @@ impl Program {
         Self { name, rates: Vec::new(), figures: Figures::default(), peak_mib: 0.0, costs: Vec::new(), run }
     }
 
-    /// Milliseconds of processor time for a call.
-    pub(crate) fn cost(&self) -> f64 {
-        median(&self.costs)
+    /// Milliseconds of processor time for a call, as text.
+    pub(crate) fn cost(&self) -> String {
+        if self.costs.is_empty() { "–".to_owned() } else { format!("{:.2}", median(&self.costs)) }
     }
 
     async fn start(&self, arguments: &Arguments, folder: &str) -> Result<Server> {
@@ -68,7 +68,9 @@ pub(crate) async fn measure(arguments: &Arguments) -> Result<Vec<Program>> {
             let figures =
                 throughput(arguments, &server, &format!("{place}{round}"), arguments.seconds, may_refuse).await?;
             let spent = server.processor_seconds()? - before;
-            program.costs.push(spent * 1000.0 / figures.latencies.len().max(1) as f64);
+            if !matches!(program.run, Run::Spin(_)) {
+                program.costs.push(spent * 1000.0 / figures.latencies.len().max(1) as f64);
+            }
             program.rates.push(figures.rate());
             program.figures.absorb(figures);
             program.peak_mib = program.peak_mib.max(server.memory()?.1);

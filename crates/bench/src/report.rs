@@ -64,7 +64,7 @@ pub(crate) fn intake(programs: &[Program], connections: usize) -> Result<String>
     let mut page = format!(
         "## Intake\n\n{} On SQLite, a closed loop with {connections} kept connections. The native program is axum with the same crates for signatures, \
          translation, SQL and group commit. The Node program uses the provider's SDK and commits the calls that wait together, too. The load generator shares the \
-         cores. Memory and processor time of Spin are those of its first process alone.\n\n\
+         cores. The memory of Spin is that of its first process alone.\n\n\
          | intake, durable | calls/s | p50 ms | p99 ms | refused | processor ms a call | highest memory MiB |\n|---|---|---|---|---|---|---|\n",
         measured(),
     );
@@ -72,7 +72,7 @@ pub(crate) fn intake(programs: &[Program], connections: usize) -> Result<String>
         let figures = &program.figures;
         writeln!(
             page,
-            "| {} | {:.0} | {} | {} | {} | {:.2} | {:.0} |",
+            "| {} | {:.0} | {} | {} | {} | {} | {:.0} |",
             program.name,
             median(&program.rates),
             millis(figures.percentile(50.0)),

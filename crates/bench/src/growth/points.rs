@@ -37,7 +37,7 @@ macro_rules! operations {
 }
 
 operations! {
-    Intake "an intake, 16 at a time" "what one tenant's calls write stands together in the file and is written once for several of them, what many tenants' calls write does not",
+    Intake "an intake, 16 at a time" "",
     Seal "seal 100 envelopes" "with more tenants there are more chains, each with its own end to look up and to go on from",
     NothingToSeal "nothing to seal" "",
     Desk "desk, first page" "",
