@@ -44,6 +44,19 @@ def test_call_then_cases_shows_the_call_against_the_demo_tenant():
         checks.contains(json.dumps(json.loads(output.splitlines()[0] if output.count("\n") > 1 and output[0] == "{" else output)), listed[0])
 
 
+def test_a_second_server_in_the_same_folder_is_refused_and_the_first_goes_on():
+    server.only_our_own("looks at how our own program does not start")
+    data = server.folder()
+    with server.Server(data=data) as one:
+        status, output, errors = server.command("up", "--listen", "127.0.0.1:0", "--data", data)
+        checks.equal((status, output), (1, ""), errors)
+        checks.contains(errors, "another `ventanilla up`", data, "--data")
+        # The other commands find the first one still.
+        checks.contains(server.command("doctor", "--data", data)[1], one.url)
+    with server.Server(data=data) as again:
+        checks.holds(again.url, "a folder is free once its server has ended")
+
+
 def test_help_names_every_command_and_exits_0():
     status, output, errors = server.command("--help")
     checks.equal(status, 0, errors)

@@ -18,6 +18,13 @@ pub(crate) struct Grant {
     pub(crate) tenants: Vec<String>,
 }
 
+impl Grant {
+    /// Whether a token of this tenant's, or the operator's, was given: not so on a route that is open to everybody.
+    pub(crate) fn opens(&self, tenant: &str) -> bool {
+        self.operator || self.tenants.iter().any(|own| own == tenant)
+    }
+}
+
 /// Checks that the request may use a route for `scope` at `now`; `tenant` is the one in the path.
 pub(crate) fn check(
     access: Access,

@@ -28,6 +28,7 @@ mod openapi_test;
 use answer::{Answer, Problem};
 use call::{Call, Query};
 use routes::{Access, Endpoint, Found};
+use service_sdk::trace;
 
 /// Largest request body: a tenant's profile with hundreds of services fits many times.
 const MAX_BODY: usize = 1 << 20;
@@ -42,6 +43,8 @@ struct Inbound {
     body: Result<Vec<u8>, Problem>,
     api_tokens: Result<String, String>,
     courier_token: Result<String, String>,
+    /// Whether the host asks what is being done.
+    traced: bool,
     /// Milliseconds since the epoch.
     now: i64,
 }
@@ -69,6 +72,9 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
         Access::Courier => access::courier(given, inbound.courier_token)?,
         access => access::check(access, route.scope(), tenant, given, inbound.api_tokens, inbound.now)?,
     };
+    if let Some(tenant) = tenant.filter(|tenant| grant.opens(tenant)) {
+        trace::tenant(inbound.traced, tenant);
+    }
     let query = Query::parse(inbound.query.as_deref().unwrap_or_default(), route.parameters)?;
     // Only now: a stranger's body is never looked at.
     let body = if route.reads_body() { inbound.body? } else { Vec::new() };
@@ -110,7 +116,7 @@ async fn dispatch(inbound: Inbound) -> Result<Answer, Problem> {
 mod service {
     //! The HTTP shell: everything here is about bytes on the wire.
 
-    use super::{Inbound, MAX_BODY, answer, respond};
+    use super::{Inbound, MAX_BODY, answer, respond, trace};
     use http_body_util::{BodyExt, LengthLimitError, Limited};
     use spin_sdk::http::{FullBody, IntoResponse, Request};
     use spin_sdk::http_service;
@@ -131,6 +137,7 @@ mod service {
             query: head.uri.query().map(str::to_owned),
             authorization: head.headers.get("authorization").map(|value| value.as_bytes().to_vec()),
             body,
+            traced: head.headers.contains_key(trace::HEADER),
             api_tokens: spin_sdk::variables::get("api_tokens").await.map_err(|error| error.to_string()),
             courier_token: spin_sdk::variables::get("courier_token").await.map_err(|error| error.to_string()),
             now: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
@@ -163,6 +170,7 @@ mod tests {
             body,
             api_tokens: Ok(r#"{"madrid": ["sesame"]}"#.into()),
             courier_token: Ok("courier".into()),
+            traced: false,
             now: 0,
         };
         let mut future = std::pin::pin!(respond(inbound));

@@ -15,6 +15,7 @@ pub(crate) use demo::PROFILE;
 use serde_json::{Value, json};
 use setup::{Connector, Setup};
 pub(crate) use setup::{connectors, has_webhooks};
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(crate) fn run(options: UpOptions, data: PathBuf) -> Result<()> {
     let listener = runtime.block_on(ventanilla_host::listen(&address(&options.listen)?.to_string()))?;
     let listen = listener.local_addr().context("the listening socket has no address")?;
     let url = format!("http://{}", reachable(listen));
+    let _alone = alone(&data)?;
     let deliver_every = crate::deliver::duration(&options.deliver_every)?;
     let mut host_options = host_options(&options, &data, listen)?;
     let manifest = Manifest::load(&options.manifest, host_options.profile.as_deref())?;
@@ -195,6 +197,28 @@ fn make_private(data: &Path) -> Result<()> {
     builder.create(data).map_err(|error| {
         failure(format!("cannot create the data folder {}: {error}", data.display()), "choose another with --data")
     })
+}
+
+/// One server for a folder, as long as what this gives is kept (the system lets go of it when the process ends, however it ends): a second one
+/// would overwrite the address and the tokens that the other commands look up there, and wait for the first one's locks on the database.
+fn alone(data: &Path) -> Result<File> {
+    let path = data.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| {
+        failure(format!("cannot write {}: {error}", path.display()), "give a writable folder with --data")
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(failure(
+            format!("another `ventanilla up` works in the data folder {}", data.display()),
+            "stop that one, or give this one a folder of its own with --data",
+        )),
+        // A file system without locks, over a network say: then nobody can tell.
+        Err(TryLockError::Error(error)) => {
+            notice(&format!("whether another server works in {} can't be told: {error}", data.display()));
+            Ok(file)
+        }
+    }
 }
 
 /// Said where nobody can miss it, whatever the log level.
