@@ -24,7 +24,7 @@ def only_sqlite(why):
 def arguments(data, env, cwd, given, migrate):
     """What `up` is given so that the application is on PostgreSQL, and the variables for that: one database for each folder of data, as there
     is one file of SQLite's in each. `migrate` runs that command with an environment."""
-    if not POSTGRES or "--profile" in given:
+    if not POSTGRES or any(word.split("=")[0] == "--profile" for word in given):
         return list(given), env
     with open(os.path.join(cwd, "spin.toml")) as manifest:
         if ".profile.postgres" not in manifest.read():
