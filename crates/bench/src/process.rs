@@ -74,6 +74,8 @@ impl Server {
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Spin serves from a process of its process: they end together.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
@@ -124,8 +126,13 @@ impl Server {
         processor_seconds(self.child.id().context("the server is gone")?, false)
     }
 
-    /// Ends it.
+    /// Ends it, and the processes of its group if it has one of its own.
     pub async fn stop(mut self) {
+        if let Some(id) = self.child.id() {
+            // kill(1), since Rust's library ends single processes only. Without such a group it says so, and the next line does it.
+            let group = ["-KILL".to_owned(), "--".to_owned(), format!("-{id}")];
+            let _ = Command::new("kill").args(group).stderr(Stdio::null()).status().await;
+        }
         let _ = self.child.kill().await;
     }
 }
