@@ -6,7 +6,7 @@ use store_sdk::feed::{Command, Outlook, Start};
 use store_sdk::log::{Disposition, Envelope};
 use store_sdk::outbox::{Resumption, Settlement};
 use store_sdk::privacy::{Kind as Kept, Rule, Subject};
-use testkit::store_suite::make::{envelope, handle};
+use testkit::store_suite::make::{self, envelope, handle};
 
 use crate::mix;
 
@@ -153,19 +153,8 @@ pub(crate) enum Step {
 }
 
 fn profile(dice: &mut Dice, tenant: String) -> TenantProfile {
-    TenantProfile {
-        tenant,
-        name: (*dice.one(&TEXTS)).to_owned(),
-        languages: vec!["es".into()],
-        greeting: Vec::new(),
-        announcement: Vec::new(),
-        departments: Vec::new(),
-        services: Vec::new(),
-        time_zone: "UTC0".into(),
-        opening_hours: Vec::new(),
-        links: Vec::new(),
-        acknowledge: dice.below(4) != 0,
-    }
+    let (name, acknowledge) = ((*dice.one(&TEXTS)).to_owned(), dice.below(4) != 0);
+    TenantProfile { tenant, name, acknowledge, ..make::profile() }
 }
 
 /// Somebody, by a handle as it may be given, or a case.
