@@ -3,6 +3,7 @@
 The chain is made a second time here, in another language, from what docs/ledger.md says. Tampering is done to the SQLite file itself, as
 somebody with a shell would do it."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -52,7 +53,8 @@ def adds_up(said):
         checks.equal(line["answered"], line["received"] - line["pending"], str(line))
     for name in COUNTS:
         checks.equal(sum(line[name] for line in said["periods"]), said["sum"][name], name)
-    checks.equal((said["stored"], said["counted"]), (said["sealed"] + said["waiting"],) * 2, "stored, counted, sealed and waiting")
+    checks.equal(said["stored"], said["sealed"] + said["waiting"], "stored, sealed and waiting")
+    checks.equal(said["counted"], said["head"]["number"] + said["unsealed"], "counted, sealed and waiting in all")
     checks.equal(said["adds_up"], True)
 
 
@@ -273,6 +275,21 @@ def found(statements, findings, sentence, does_add_up):
 
 def test_an_envelope_that_was_deleted_is_named():
     found(["DELETE FROM envelopes WHERE id = :a"], [("missing", 4)], f"number 4: envelope {sealed() and SEALED['ids'][3]} is gone", False)
+
+
+def test_what_is_gone_is_missed_in_its_period_also_when_its_seal_is_gone_too():
+    def moment(millis):
+        return datetime.datetime.fromtimestamp(millis / 1000, datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    for statements in (["DELETE FROM envelopes WHERE id = :a"], ["DELETE FROM seals WHERE envelope = :a", "DELETE FROM envelopes WHERE id = :a"]):
+        with tampered(*statements) as one:
+            # An id begins with the time of receipt (RFC 9562, UUIDv7).
+            first, fourth = (int(SEALED["ids"][number].replace("-", "")[:12], 16) for number in (0, 3))
+            said = document(one, "--from", moment(fourth), "--to", moment(fourth + 1), status=1)
+            checks.equal((said["sealed"] - said["stored"], said["adds_up"]), (1, False), statements)
+            checks.equal(document(one, status=1)["adds_up"], False, "of all time")
+            before = document(one, "--to", moment(first))
+            checks.equal((before["stored"], before["sealed"], before["counted"], before["adds_up"]), (0, 0, 12, True), "of another time")
 
 
 def test_a_changed_byte_of_a_body_is_named():

@@ -194,16 +194,17 @@ pub(crate) fn document(account: &Account, periods: &Periods, connector: Option<&
         Value::from(members)
     });
     let lines: Vec<Value> = lines.collect();
-    let whole = account.stored == account.counted && account.stored == account.sealed + account.waiting;
-    let adds_up = whole && (!periods.everything() || all == account.stored);
+    let there = account.stored == account.sealed + account.waiting && account.stored == all;
+    let adds_up = there && account.counted == account.head + account.unsealed;
     Map::from_iter([
         ("periods".to_owned(), lines.into()),
         ("sum".into(), sum.members().into()),
         ("stored".into(), account.stored.into()),
-        ("counted".into(), account.counted.into()),
         ("sealed".into(), account.sealed.into()),
         ("waiting".into(), account.waiting.into()),
-        ("head".into(), json!({"number": account.sealed, "link": account.link})),
+        ("counted".into(), account.counted.into()),
+        ("unsealed".into(), account.unsealed.into()),
+        ("head".into(), json!({"number": account.head, "link": account.link})),
         ("adds_up".into(), adds_up.into()),
     ])
 }
@@ -224,7 +225,7 @@ mod tests {
             line("telephony/acme", "pending", 1, 0),
             line("email/acme", "quarantined", 2, 0),
         ];
-        Account { lines, stored: 10, counted: 10, sealed: 9, link: "ab".repeat(32), waiting: 1 }
+        Account { lines, stored: 10, sealed: 9, waiting: 1, counted: 10, head: 9, link: "ab".repeat(32), unsealed: 1 }
     }
 
     fn whole() -> Periods {
@@ -250,11 +251,13 @@ mod tests {
 
     #[test]
     fn a_difference_is_told_whichever_number_it_is_in() {
-        let changes: [fn(&mut Account); 5] = [
+        let changes: [fn(&mut Account); 7] = [
             |account| account.stored -= 1,
-            |account| account.counted += 1,
             |account| account.sealed -= 1,
             |account| account.waiting += 1,
+            |account| account.counted += 1,
+            |account| account.head -= 1,
+            |account| account.unsealed += 1,
             |account| account.lines[0].envelopes += 1,
         ];
         for change in changes {

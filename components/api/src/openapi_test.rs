@@ -248,7 +248,16 @@ fn every_member_of_a_full_document_is_described_and_every_described_member_exist
         events: 1,
         duplicates: 0,
     };
-    let account = Account { lines: vec![line], stored: 1, counted: 1, sealed: 1, link: "0".into(), waiting: 0 };
+    let account = Account {
+        lines: vec![line],
+        stored: 1,
+        sealed: 1,
+        waiting: 0,
+        counted: 1,
+        head: 1,
+        link: "0".into(),
+        unsealed: 0,
+    };
     let query = Query::parse("from=2026-11-21&to=2026-11-21", &["from", "to"]).unwrap();
     let periods = Periods::asked(&query, TimeZone::UTC, 0).unwrap();
     let mut ledger = ledger::document(&account, &periods, None);

@@ -72,11 +72,6 @@ impl Periods {
         format_instant(shown).get(..16).unwrap_or_default().to_owned()
     }
 
-    /// Whether it is one period without an end on either side.
-    pub(crate) fn everything(&self) -> bool {
-        self.bounds == [i64::MIN, i64::MAX]
-    }
-
     pub(crate) fn period(&self, number: u32) -> Option<Period> {
         let at = |index: usize| self.bounds.get(index).copied();
         let number = number as usize;

@@ -117,6 +117,14 @@ pub fn periods(bounds: &[i64]) -> Result<Value, StoreError> {
     Ok(bounds.iter().zip(bounds.iter().skip(1)).map(range).collect())
 }
 
+/// The ids between which an account's envelopes and seals are: the first, and one behind the last. All there are, if no period is asked for; and
+/// where time has no end, also ids that are none of ours.
+pub fn range(bounds: &[i64]) -> (String, String) {
+    let (since, until) = bounds.first().copied().zip(bounds.last().copied()).unwrap_or((i64::MIN, i64::MAX));
+    let (first, behind) = chain::ids(since, until);
+    (first, if until == i64::MAX { char::MAX.to_string() } else { behind })
+}
+
 /// The ids of what was received between two instants and, newest first, is on this page or a later one: the first, and one behind the last.
 pub fn ids(since: i64, until: i64, page: &Page) -> (String, String) {
     let (first, end) = chain::ids(since, until);
@@ -148,7 +156,7 @@ fn place(row: &Value) -> Result<i64, RowError> {
     row.get("place").and_then(Value::as_i64).ok_or_else(|| missing("place"))
 }
 
-/// `{"lines": […], "twice": […], "stored", "counted", "sealed", "link", "waiting"}`. A line has the members of the contract's; `twice` has
+/// `{"lines": […], "twice": […], "stored", "sealed", "waiting", "counted", "head", "link", "unsealed"}`. A line has the members of the contract's; `twice` has
 /// such lines of repeats and duplicates alone, where they are not in `lines`.
 ///
 /// # Errors
@@ -181,10 +189,12 @@ pub fn account(row: &Value) -> Result<Account, RowError> {
     Ok(Account {
         lines,
         stored: count(row, "stored"),
-        counted: count(row, "counted"),
         sealed: count(row, "sealed"),
-        link: row.get("link").and_then(Value::as_str).unwrap_or(chain::NOTHING).to_owned(),
         waiting: count(row, "waiting"),
+        counted: count(row, "counted"),
+        head: count(row, "head"),
+        link: row.get("link").and_then(Value::as_str).unwrap_or(chain::NOTHING).to_owned(),
+        unsealed: count(row, "unsealed"),
     })
 }
 

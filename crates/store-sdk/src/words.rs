@@ -20,7 +20,7 @@ pub const WORDS: usize = 200;
 /// Characters of a word that count.
 pub const LENGTH: usize = 40;
 /// Rows of an index, or cases, that one page of a search looks at.
-pub const LOOKED_AT: i64 = 5_000;
+pub const LOOKED_AT: i64 = 2_000;
 /// Words of a question that are looked for.
 const ASKED: usize = 8;
 /// Digits from which on a number is kept backwards, and asked for so.

@@ -64,19 +64,22 @@ fn table(ledger: &Value) {
     if lines.len() != 1 {
         row("in all", "", ledger.get("sum").unwrap_or(&Value::Null));
     }
+    let head = ledger.get("head").map_or(0, |head| number(head, "number"));
     println!(
-        "\n{} envelopes are stored, {} were counted as they came; {} are sealed, {} wait for their seal: {}",
+        "\n{} envelopes are stored: {} sealed, {} waiting for their seal\n{} were counted as they came, since ever: {} sealed, {} waiting: {}",
         number(ledger, "stored"),
-        number(ledger, "counted"),
         number(ledger, "sealed"),
         number(ledger, "waiting"),
+        number(ledger, "counted"),
+        head,
+        number(ledger, "unsealed"),
         if adds_up(ledger) { "it adds up" } else { "IT DOES NOT ADD UP" }
     );
     if number(ledger, "spooled") > 0 {
         println!("{} more wait in the spool for the store", number(ledger, "spooled"));
     }
-    if number(ledger, "sealed") > 0 {
-        println!("head {}:{}", number(ledger, "sealed"), text(ledger, "/head/link"));
+    if head > 0 {
+        println!("head {head}:{}", text(ledger, "/head/link"));
     }
 }
 

@@ -23,7 +23,9 @@ fn signed(number: u64) -> i64 {
 impl<C: Connect> PostgresStore<C> {
     pub(crate) async fn accounted(&self, tenant: String, bounds: &[i64]) -> Result<Account, StoreError> {
         let periods = sealing::periods(bounds)?.to_string();
-        let rows = self.read_rows("account_1", vec![given(&tenant), periods.into()]).await?;
+        let (first, behind) = sealing::range(bounds);
+        let parameters = vec![given(&tenant), periods.into(), first.into(), behind.into()];
+        let rows = self.read_rows("account_2", parameters).await?;
         sealing::account(&json(rows.first().unwrap_or(&Row::default()), 0)?).map_err(row_error)
     }
 

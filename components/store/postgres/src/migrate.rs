@@ -10,7 +10,7 @@
 use store_sdk::database::{Database, DatabaseError, Row, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 12] = [
+pub const MIGRATIONS: [(&str, &str); 13] = [
     ("0001_tables", include_str!("../migrations/0001_tables.sql")),
     ("0002_intake", include_str!("../migrations/0002_intake.sql")),
     ("0003_desk", include_str!("../migrations/0003_desk.sql")),
@@ -23,6 +23,7 @@ pub const MIGRATIONS: [(&str, &str); 12] = [
     ("0010_words", include_str!("../migrations/0010_words.sql")),
     ("0011_chains", include_str!("../migrations/0011_chains.sql")),
     ("0012_settled", include_str!("../migrations/0012_settled.sql")),
+    ("0013_periods", include_str!("../migrations/0013_periods.sql")),
 ];
 
 /// Tries of one statement while it would have to wait, two seconds each.

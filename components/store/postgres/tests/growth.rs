@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use channel_sdk::types::{Event, Kind, Lookup, TenantProfile};
 use store_postgres::database::{Connect as _, Database as _, Value};
-use store_sdk::Store;
 use store_sdk::log::{Disposition, Page};
 use store_sdk::outbox::Settlement;
+use store_sdk::{Store, sealing};
 use support::{Base, Kept, Native, NativeStore, empty, now, rows};
 use testkit::store_suite::World;
 use testkit::store_suite::make::{
@@ -39,6 +39,14 @@ fn letter(number: usize, answers: usize) -> Event {
 fn looking_for(word: &str, reference: &str) -> String {
     let words = format!(r#"[{{"stems": [["{word}", "{word}~", " {word}"]], "reference": {reference}}}]"#);
     format!("SELECT * FROM ventanilla.search_2('madrid', 9999999, 11, NULL, NULL, NULL, '{words}', 5000)")
+}
+
+/// The account of a period in which nothing came, after all that did.
+fn behind_everything() -> String {
+    let bounds = [T0 + 1, T0 + 2];
+    let (first, behind) = sealing::range(&bounds);
+    let periods = sealing::periods(&bounds).expect("periods");
+    format!("SELECT * FROM ventanilla.account_2('madrid', '{periods}', '{first}', '{behind}')")
 }
 
 /// Pages a statement looks at, after it has been planned.
@@ -100,6 +108,7 @@ fn costs(on: &Kept, number: usize) -> Vec<(&'static str, i64)> {
             "public reports",
             "SELECT * FROM ventanilla.public_cases_1('madrid', '{\"references\":[],\"service_codes\":[],\"statuses\":[]}', 1)",
         ),
+        read("the ledger of a period", &behind_everything()),
         read("what to seal", "SELECT count(*) FROM ventanilla.unsealed_1(10)"),
         read("the feed", "SELECT * FROM ventanilla.feed_queues_1(1)"),
     ]

@@ -62,7 +62,7 @@ fn envelopes_of_the_version_before_are_sealed_first_and_in_their_order() {
                   WHERE s.tenant = 'madrid' AND s.n <> e.seq";
     assert_eq!(number(&everything, others), 0);
     let account = now(store.add_up(TENANT.into(), Vec::new())).unwrap();
-    assert_eq!((account.stored, account.counted, account.sealed, account.waiting), (8, 8, 8, 0));
+    assert_eq!((account.stored, account.counted, account.sealed, account.head, account.unsealed), (8, 8, 8, 8, 0));
     assert_eq!(findings(&store), []);
 }
 

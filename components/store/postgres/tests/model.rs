@@ -250,7 +250,7 @@ fn look<S: Store>(
     let account = now(store.add_up(tenant.into(), vec![i64::MIN, T0 + 2000, T0 + 5000, i64::MAX])).unwrap();
     let examination = now(store.examine(tenant.into(), 0, 500)).unwrap();
     assert!(examination.findings.is_empty(), "{:?}", examination.findings);
-    assert_eq!((account.stored, account.counted), (account.sealed + account.waiting, account.stored));
+    assert_eq!((account.stored, account.counted), (account.sealed + account.waiting, account.head + account.unsealed));
     out.push_str(&format!("{account:#?} {examination:#?}\n"));
     let page = Page { after: None, limit };
     out.push_str(&format!("{:#?}\n", now(store.received(tenant.into(), T0, at, None, page)).unwrap()));

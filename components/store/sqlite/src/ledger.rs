@@ -14,7 +14,8 @@ use crate::log::{filter, summary};
 use crate::store::{self, limit};
 
 /// Envelopes are looked up by their ids, which begin with the time of receipt. What came twice has an index of its own, so that nobody else's
-/// row is read to its end, which is behind the body.
+/// row is read to its end, which is behind the body. Seals that should be there are those there are, and the numbers that are missing between the
+/// seal before the period and the one behind it (0 and the next one, where there is none).
 const ACCOUNT: &str = "\
 SELECT json_object(
   'lines', json((SELECT json_group_array(json_object('period', x.period, 'connector', x.connector, 'disposition', x.disposition,
@@ -29,11 +30,22 @@ SELECT json_object(
       FROM json_each(?2) b CROSS JOIN envelopes e INDEXED BY envelopes_twice
       WHERE e.tenant = ?1 AND e.id >= (b.value ->> 0) AND e.id < (b.value ->> 1) AND (e.repeats > 0 OR e.duplicates > 0)
       GROUP BY 1, 2, 3) x)),
-  'stored', (SELECT count(*) FROM envelopes e INDEXED BY envelopes_by_id WHERE e.tenant = ?1),
+  'stored', (SELECT count(*) FROM envelopes e INDEXED BY envelopes_by_id WHERE e.tenant = ?1 AND e.id >= ?3 AND e.id < ?4),
+  'sealed', g.seals + (g.high - g.low - 1 - (SELECT count(*) FROM seals s WHERE s.tenant = ?1 AND s.n > g.low AND s.n < g.high)),
+  'waiting', w.here,
   'counted', (SELECT coalesce(sum(l.envelopes), 0) FROM ledger l WHERE l.tenant = ?1),
-  'sealed', (SELECT coalesce(max(s.n), 0) FROM seals s WHERE s.tenant = ?1),
-  'link', (SELECT s.link FROM seals s WHERE s.tenant = ?1 ORDER BY s.n DESC LIMIT 1),
-  'waiting', (SELECT count(*) FROM envelopes e NOT INDEXED WHERE e.tenant = ?1 AND e.seq > (SELECT coalesce(max(s.place), 0) FROM seals s)))";
+  'head', g.head, 'link', (SELECT s.link FROM seals s WHERE s.tenant = ?1 AND s.n = g.head), 'unsealed', w.everywhere)
+FROM (SELECT m.head, i.seals, min(m.before, m.after, coalesce(i.low - 1, m.before)) AS low, max(m.before, m.after, coalesce(i.high + 1, m.after)) AS high
+  FROM (SELECT h.n AS head,
+      coalesce((SELECT s.n FROM seals s INDEXED BY seals_by_envelope WHERE s.tenant = ?1 AND s.envelope < ?3 ORDER BY s.envelope DESC LIMIT 1), 0)
+        AS before,
+      coalesce((SELECT s.n FROM seals s INDEXED BY seals_by_envelope WHERE s.tenant = ?1 AND s.envelope >= ?4 ORDER BY s.envelope LIMIT 1), h.n + 1)
+        AS after
+    FROM (SELECT coalesce(max(n), 0) AS n FROM seals WHERE tenant = ?1) h LIMIT -1) m
+  CROSS JOIN (SELECT count(*) AS seals, min(s.n) AS low, max(s.n) AS high FROM seals s INDEXED BY seals_by_envelope
+    WHERE s.tenant = ?1 AND s.envelope >= ?3 AND s.envelope < ?4) i) g
+CROSS JOIN (SELECT count(*) AS everywhere, count(*) FILTER (WHERE e.id >= ?3 AND e.id < ?4) AS here FROM envelopes e NOT INDEXED
+  WHERE e.tenant = ?1 AND e.seq > (SELECT coalesce(max(s.place), 0) FROM seals s)) w";
 
 /// One writer at a time commits, so the numbers of envelopes are the order of their commits; all tenants are sealed up to the same one.
 const UNSEALED: &str = "\
@@ -78,7 +90,8 @@ fn signed(number: u64) -> i64 {
 impl<C: Connect> SqliteStore<C> {
     pub(crate) async fn accounted(&self, tenant: String, bounds: &[i64]) -> Result<Account, StoreError> {
         let periods = sealing::periods(bounds)?.to_string();
-        let rows = self.rows(ACCOUNT, vec![tenant.into(), periods.into()]).await?;
+        let (first, behind) = sealing::range(bounds);
+        let rows = self.rows(ACCOUNT, vec![tenant.into(), periods.into(), first.into(), behind.into()]).await?;
         sealing::account(&store::json(rows.first().unwrap_or(&Row::default()), 0)?).map_err(row_error)
     }
 

@@ -7,7 +7,7 @@
 use crate::database::{Database, DatabaseError, Value};
 
 /// Name and text, in order.
-pub const MIGRATIONS: [(&str, &str); 12] = [
+pub const MIGRATIONS: [(&str, &str); 13] = [
     ("0001_intake", include_str!("../migrations/0001_intake.sql")),
     ("0002_desk", include_str!("../migrations/0002_desk.sql")),
     ("0003_lists", include_str!("../migrations/0003_lists.sql")),
@@ -20,6 +20,7 @@ pub const MIGRATIONS: [(&str, &str); 12] = [
     ("0010_privacy", include_str!("../migrations/0010_privacy.sql")),
     ("0011_flat", include_str!("../migrations/0011_flat.sql")),
     ("0012_words", include_str!("../migrations/0012_words.sql")),
+    ("0013_periods", include_str!("../migrations/0013_periods.sql")),
 ];
 
 /// Tries of one statement while others migrate: each waits for the host's busy timeout (5 s on Spin) first.

@@ -188,6 +188,7 @@ macro_rules! store_suite {
             two_that_seal_at_once_make_one_chain
             nothing_that_is_written_meanwhile_is_left_without_a_seal
             an_account_has_every_delivery_once
+            an_account_of_a_period_has_the_seals_of_its_envelopes
             a_single_use_value_that_comes_again_is_a_repeat
             what_was_journalled_has_its_duplicates_counted_and_a_replay_has_none
             received_envelopes_are_found_by_their_time

@@ -1,6 +1,6 @@
 //! The store natively, over rusqlite.
 
-#![allow(unreachable_pub, reason = "each test program uses some of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses some of this")]
 
 use std::cell::RefCell;
 use std::path::PathBuf;
