@@ -128,6 +128,12 @@ pub(crate) fn rest(rest: &Rest) -> Result<String> {
             ),
         ],
     )?;
+    // Seen in smaps (FilePmdMapped) on Linux 6.18 with ext4.
+    writeln!(
+        page,
+        "\nMapped files are the program and the compiled components. Where Linux keeps a file in pieces of 2 MiB it maps the whole piece when a page of it is \
+         used: that is memory of its page cache, which it takes back when it needs it."
+    )?;
     Ok(page)
 }
 

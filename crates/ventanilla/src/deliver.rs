@@ -97,15 +97,28 @@ impl Courier {
         let waiting = items(&found, "/spool");
         let waits = |name: &String| waiting.iter().any(|depth| text(depth, "/connector") == name);
         for connector in self.connectors.iter().filter(|name| all || waits(name)) {
-            let counts = self.runs(&format!("/{connector}/-/spool"), ["recorded", "quarantined", "set_aside"])?;
+            let (counts, last) =
+                self.runs(&format!("/{connector}/-/spool"), ["recorded", "quarantined", "set_aside"])?;
             let [recorded, quarantined, set_aside] = counts;
-            if counts == [0; 3] {
+            // Whoever looks after it wants to know why nothing leaves the spool.
+            let store = text(&last, "/store");
+            if counts == [0; 3] && store.is_empty() {
                 continue;
             }
             if self.json {
-                let counts = json!({"recorded": recorded, "quarantined": quarantined, "set_aside": set_aside});
+                let mut counts = json!({"recorded": recorded, "quarantined": quarantined, "set_aside": set_aside});
+                if let (false, Some(members)) = (store.is_empty(), counts.as_object_mut()) {
+                    members.insert("left".into(), last.get("left").cloned().unwrap_or_default());
+                    members.insert("store".into(), store.into());
+                }
                 println!("{}", json!({"connector": connector, "spool": counts}));
-            } else {
+                continue;
+            }
+            if !store.is_empty() {
+                let left = last.get("left").and_then(Value::as_u64).unwrap_or(0);
+                eprintln!("{connector}: {left} wait in the spool, the store does not take them: {store}");
+            }
+            if counts != [0; 3] {
                 println!(
                     "{connector}: {recorded} recorded from the spool, {quarantined} quarantined, {set_aside} set aside"
                 );
@@ -131,7 +144,7 @@ impl Courier {
 
     /// Runs of one, one after another, until there is nothing more; says what became of it.
     fn drain(&self, what: &str, names: [&str; 3], ended: &str) -> Result<()> {
-        let [sent, retry, failed] = self.runs(&format!("/{what}/-/deliver"), names)?;
+        let ([sent, retry, failed], _) = self.runs(&format!("/{what}/-/deliver"), names)?;
         if self.json {
             println!("{}", json!({"connector": what, "sent": sent, "retry": retry, ended: failed}));
         } else {
@@ -140,10 +153,12 @@ impl Courier {
         Ok(())
     }
 
-    fn runs(&self, path: &str, names: [&str; 3]) -> Result<[u64; 3]> {
+    /// The sums of these numbers, and the last answer.
+    fn runs(&self, path: &str, names: [&str; 3]) -> Result<([u64; 3], Value)> {
         let mut counts = [0_u64; 3];
+        let mut answer = Value::Null;
         for _ in 0..RUNS {
-            let answer = self.ask("POST", path)?;
+            answer = self.ask("POST", path)?;
             for (count, name) in counts.iter_mut().zip(names) {
                 *count += answer.get(name).and_then(Value::as_u64).unwrap_or(0);
             }
@@ -151,7 +166,7 @@ impl Courier {
                 break;
             }
         }
-        Ok(counts)
+        Ok((counts, answer))
     }
 
     fn ask(&self, method: &str, path: &str) -> Result<Value> {

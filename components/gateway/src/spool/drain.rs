@@ -42,8 +42,8 @@ struct Counts {
 
 /// Why a run ends before the spool is empty.
 enum Stop {
-    /// The store does not take it.
-    Store,
+    /// The store does not take it, and says why.
+    Store(String),
     /// The spool does not answer.
     Spool(Failure),
 }
@@ -86,8 +86,8 @@ pub(crate) async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor, fault: O
     let waiting: Vec<&Entry> = contents.waiting.iter().filter(|entry| entry.connector == own).collect();
     let mut counts = Counts::default();
     // Asked first: what waits is not translated again and again while the store is away.
-    if ports.ready().await.is_err() {
-        return report(&counts, waiting.len(), false);
+    if let Err(StoreError::Unavailable(why) | StoreError::Invalid(why)) = ports.ready().await {
+        return report(&counts, waiting.len(), false, Some(&why));
     }
     let mut run =
         Run { ports, descriptor, started, fault: fault.is_some(), careful: None, counts: &mut counts, bytes: 0 };
@@ -102,7 +102,7 @@ pub(crate) async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor, fault: O
     }
     match result {
         Err(Stop::Spool(why)) => return unusable(ports, &why),
-        Err(Stop::Store) => return report(&counts, left, false),
+        Err(Stop::Store(why)) => return report(&counts, left, false, Some(&why)),
         Ok(()) => {}
     }
     if left == 0 && !contents.more && super::is_on(ports).await {
@@ -110,7 +110,7 @@ pub(crate) async fn drain<P: Ports>(ports: &P, descriptor: &Descriptor, fault: O
             return unusable(ports, &why);
         }
     }
-    report(&counts, left, left > 0 || contents.more && done > 0)
+    report(&counts, left, left > 0 || contents.more && done > 0, None)
 }
 
 struct Run<'a, P> {
@@ -186,7 +186,7 @@ impl<P: Ports> Run<'_, P> {
         match self.record(entry, spooled).await {
             Ok(true) => self.counts.recorded += 1,
             Ok(false) => self.counts.quarantined += 1,
-            Err(StoreError::Unavailable(_)) => return Err(Stop::Store),
+            Err(StoreError::Unavailable(why)) => return Err(Stop::Store(why)),
             Err(StoreError::Invalid(_) | StoreError::Replayed) => return self.set_aside(entry).await,
         }
         Ok(remove(self.ports, entry, pieces).await?)
@@ -295,10 +295,14 @@ async fn tidy_up<P: Ports>(ports: &P, contents: &Contents, started: i64) -> Resu
     Ok(())
 }
 
-fn report(counts: &Counts, left: usize, more: bool) -> Response {
+/// `why`: the store's words, when it does not take what is left.
+fn report(counts: &Counts, left: usize, more: bool, why: Option<&str>) -> Response {
     let Counts { recorded, quarantined, set_aside } = counts;
-    let body =
+    let mut body =
         json!({ "recorded": recorded, "quarantined": quarantined, "set_aside": set_aside, "left": left, "more": more });
+    if let (Some(why), Some(members)) = (why.filter(|_| left > 0), body.as_object_mut()) {
+        members.insert("store".into(), why.into());
+    }
     problem::json(200, &body)
 }
 

@@ -146,6 +146,7 @@ fn a_store_that_fails_while_draining_keeps_the_rest_and_the_order() {
     world.record_errors.borrow_mut().push_back(down());
     let answer = drain(&world);
     assert_eq!((&answer["recorded"], &answer["left"], &answer["more"]), (&0.into(), &4.into(), &false.into()));
+    assert_eq!(answer["store"], "down", "who asks is told why");
     assert!(!world.trace().contains(&"translate") || bodies(&world).is_empty());
     world.record_errors.borrow_mut().clear();
     assert_eq!(drain(&world)["recorded"], 4);

@@ -136,7 +136,7 @@ pub(crate) fn tell(all: &[Point], folder: &Path, measured: &str) -> Result<Strin
     let mut page = format!(
         "## Growth\n\n{measured} The store's own code and statements, called in the benchmark's process without HTTP and sandbox; one caller at a time but for the intake. \
          Calls, mails, chats and public reports, each its own case, of people who come three times, filled in 20 to a delivery; lists give {} cases. p50 in ms. \
-         *Grows*: how many times the smallest size's p50 the largest size's is; more than {FLAT} is marked. A size whose every line is high was measured beside other work. All figures, with p99: [plots/growth.csv](plots/growth.csv).\n",
+         *Grows*: how many times the smallest size's p50 the largest size's is; more than {FLAT} is marked. A size whose every line is high was measured beside other work, or while the machine, which shares its hardware, was slower: what grows, grows beside the other lines of its size. All figures, with p99: [plots/growth.csv](plots/growth.csv).\n",
         super::PAGE,
     );
     for (axis, title, file) in [(Axis::Cases, "cases, one tenant", "cases"), (Axis::Tenants, "tenants", "tenants")] {
