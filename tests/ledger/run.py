@@ -116,6 +116,9 @@ def test_every_delivery_is_counted_once_by_what_became_of_it():
         status, output, errors = ledger(one)
         checks.equal(status, 0, errors)
         checks.contains(output, "RECEIVED", "telephony/twilio", "8 envelopes are stored", "it adds up", "head 8:")
+        status, _, errors = ledger(one, "--connector", "telephony/twilo")
+        checks.equal(status, 0)
+        checks.contains(errors, "nothing ever came in by telephony/twilo")
 
 
 def test_what_is_no_period_or_no_head_is_a_problem_that_names_it():

@@ -37,6 +37,11 @@ pub(crate) fn run(client: &Client, options: &LedgerOptions) -> Result<()> {
         println!("{all}");
     } else {
         table(&ledger);
+        if let Some(connector) = options.connector.as_deref().filter(|_| items(&ledger, "/ledger").is_empty()) {
+            eprintln!(
+                "nothing ever came in by {connector}: without --connector the ledger names all that something came in by"
+            );
+        }
         if let Some(verified) = &verified {
             told(verified);
         }
@@ -66,7 +71,7 @@ fn table(ledger: &Value) {
     }
     let head = ledger.get("head").map_or(0, |head| number(head, "number"));
     println!(
-        "\n{} envelopes are stored: {} sealed, {} waiting for their seal\n{} were counted as they came, since ever: {} sealed, {} waiting: {}",
+        "\n{} envelopes are stored: {} sealed, {} waiting for their seal\n{} were counted as they came, of all time: {} sealed, {} waiting: {}",
         number(ledger, "stored"),
         number(ledger, "sealed"),
         number(ledger, "waiting"),

@@ -1,4 +1,4 @@
-//! The store suite of `crates/testkit` over this store, natively.
+//! The store suite of `crates/testkit` over this store, natively and without waiting for the disk, which it is over the built component (built.rs).
 
 mod support;
 
@@ -12,7 +12,7 @@ impl World for File {
     type Store = NativeStore;
 
     fn open(&self) -> NativeStore {
-        support::store(self.0.file())
+        support::quick(self.0.file())
     }
 }
 

@@ -42,7 +42,6 @@ pub fn store(path: impl Into<PathBuf>) -> NativeStore {
 }
 
 /// A store on a file, with somebody else's random bytes, without waiting for the disk.
-#[allow(dead_code, reason = "each test program uses some of this")]
 pub fn with_random(path: impl Into<PathBuf>, random: store_sdk::ids::Random) -> NativeStore {
     SqliteStore::new(Native { keep: true, synchronous: "OFF", ..native(path) }, random)
 }
@@ -53,7 +52,6 @@ pub fn broken(path: impl Into<PathBuf>, fault: Fault) -> NativeStore {
 }
 
 /// A store on a file, without waiting for the disk.
-#[allow(dead_code, reason = "each test program uses some of this")]
 pub fn quick(path: impl Into<PathBuf>) -> NativeStore {
     SqliteStore::new(Native { synchronous: "OFF", ..native(path) }, random)
 }
@@ -64,7 +62,6 @@ pub fn kept(path: impl Into<PathBuf>, synchronous: &'static str) -> NativeStore 
 }
 
 /// A store on a file with one connection kept, and the steps SQLite's virtual machine takes for it.
-#[allow(dead_code, reason = "each test program uses some of this")]
 pub fn counted(path: impl Into<PathBuf>) -> (NativeStore, Arc<AtomicU64>) {
     let native = Native { keep: true, synchronous: "OFF", ..native(path) };
     let steps = native.steps.clone();
