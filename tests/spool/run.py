@@ -216,6 +216,7 @@ def test_when_the_spool_fails_too_the_provider_comes_again_and_the_caller_hears_
 
 def test_a_full_disk_is_503_and_what_was_acknowledged_before_is_there_afterwards():
     server.only_our_own("Spin's databases have no limit to their log, so that its folder can't be filled to the last byte")
+    profile.only_sqlite("fills the disk that the store's file is on")
     with disks.small("64m") as disk:
         data = os.path.join(disk, "data")
         os.makedirs(data)
