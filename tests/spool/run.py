@@ -109,20 +109,33 @@ def call(one, number, timeout=40, **more):
     return answer, time.monotonic() - start
 
 
-def test_a_database_that_goes_away_under_load_loses_nothing_and_doubles_nothing_through_two_kills():
+def migrate(database):
+    status, output, errors = server.command("migrate", "--database-url", database.url("owner"), "--admit", "app")
+    checks.equal(status, 0, output + errors)
+
+
+def migrated():
+    """A PostgreSQL server of the test's own, which it may stop and change."""
     database = postgres.Postgres()
     DATABASES.append(database)
     database.sql(f"CREATE ROLE app LOGIN PASSWORD '{postgres.PASSWORD}'")
-    status, output, errors = server.command("migrate", "--database-url", database.url("owner"), "--admit", "app")
-    checks.equal(status, 0, output + errors)
+    migrate(database)
+    return database
+
+
+def on(database, every, **more):
+    """A server on that database; its timer, where it has one, goes off so often."""
+    env = environment(SPIN_VARIABLE_POSTGRES_URL=database.url(), SPIN_VARIABLE_POSTGRES_HOST=f"postgres://127.0.0.1:{database.port}")
+    timer = () if spin.ON else ("--deliver-every", every)
+    return server.Server(env=env, arguments=("--profile", "postgres", *timer), **more)
+
+
+def test_a_database_that_goes_away_under_load_loses_nothing_and_doubles_nothing_through_two_kills():
+    database = migrated()
     data = server.folder()
 
     def started():
-        env = environment(
-            SPIN_VARIABLE_POSTGRES_URL=database.url(), SPIN_VARIABLE_POSTGRES_HOST=f"postgres://127.0.0.1:{database.port}"
-        )
-        timer = () if spin.ON else ("--deliver-every", "100ms")
-        return server.Server(data=data, env=env, arguments=("--profile", "postgres", *timer))
+        return on(database, "100ms", data=data)
 
     acknowledged = set()
     with started() as one:
@@ -175,15 +188,8 @@ def test_a_database_that_goes_away_under_load_loses_nothing_and_doubles_nothing_
 
 
 def test_with_an_older_schema_than_the_components_want_calls_wait_in_the_spool_and_deliver_says_why():
-    database = postgres.Postgres()
-    DATABASES.append(database)
-    database.sql(f"CREATE ROLE app LOGIN PASSWORD '{postgres.PASSWORD}'")
-    migrate = ("migrate", "--database-url", database.url("owner"), "--admit", "app")
-    status, output, errors = server.command(*migrate)
-    checks.equal(status, 0, output + errors)
-    env = environment(SPIN_VARIABLE_POSTGRES_URL=database.url(), SPIN_VARIABLE_POSTGRES_HOST=f"postgres://127.0.0.1:{database.port}")
-    timer = () if spin.ON else ("--deliver-every", "0")
-    with server.Server(env=env, arguments=("--profile", "postgres", *timer)) as one:
+    database = migrated()
+    with on(database, "0") as one:
         one.with_profile(PROFILE)
         drain(one)
         # As before the newest migration: its version is not there, and what an intake calls has another name.
@@ -195,8 +201,7 @@ def test_with_an_older_schema_than_the_components_want_calls_wait_in_the_spool_a
         checks.equal(status, 0, errors)
         checks.contains(errors, "telephony/twilio: 1 wait in the spool", "older than this program", "run ventanilla migrate")
         database.sql("ALTER PROCEDURE ventanilla.intake_of_tomorrow RENAME TO intake_2")
-        status, output, errors = server.command(*migrate)
-        checks.equal(status, 0, output + errors)
+        migrate(database)
         counts = checks.eventually(lambda: deliver(one), 30, "the spool is drained")
         checks.equal(counts, {"telephony/twilio": {"recorded": 1, "quarantined": 0, "set_aside": 0}})
         checks.equal(callers.stored(one), [twilio.sid(1)])

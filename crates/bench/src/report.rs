@@ -18,7 +18,7 @@ const HEAD: &str = "# Performance\n\n\
     Written by `cargo xtask bench`; `cargo xtask bench -- --only storm` (`intake`, `rest`, `postgres`, `growth`, `tenants`, `connectors`) writes one part anew; \
     growth takes most of an hour and is measured only so. Programs under test run in turn, in one run, on one machine; the ratio is what counts. Every call is \
     signed, verified, translated, stored with `fsync` and answered with its reference.\n\n\
-    Not measured by this program: a cold `cargo xtask up` on two cores, wanted in less than 12 minutes; two newcomers' of 22 November 2026 served after 15.5 and 14.9. Most of \
+    Not measured by this program: a cold `cargo xtask up` on two cores, wanted in less than 12 minutes; newcomers' of 22 November 2026 served after 15.5 and 14.9, and on a machine of half that speed after 19.6. Most of \
     it is the WebAssembly engine and its compiler, optimised as the program needs them.";
 
 /// Parts of the page, in its order.
